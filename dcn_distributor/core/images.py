@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""An image and its import task, as Glance has them."""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import NewType
+
+ImageId = NewType('ImageId', str)
+StoreId = NewType('StoreId', str)
+
+ACTIVE = 'active'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """An image at the moment it was read.
+
+    `properties` holds the operator's and users' own properties, without
+    those that Glance reserves for itself (``os_glance_*``); what Glance says
+    in these stands in `importing_to`, `failed_import` and `import_task`.
+    The first two can be stale: only while `import_task` is set is an import
+    under way (glance: async_/flows/api_image_import.py).
+    """
+
+    id: ImageId
+    name: str
+    status: str
+    visibility: str
+    owner: str
+    tags: frozenset[str]
+    properties: Mapping[str, str]
+    disk_format: str | None
+    container_format: str | None
+    size_bytes: int | None
+    is_hidden: bool
+    is_protected: bool
+    stores: frozenset[StoreId]
+    importing_to: tuple[StoreId, ...] = ()
+    failed_import: frozenset[StoreId] = frozenset()
+    import_task: str | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """True if the image has data that Glance serves."""
+        return self.status == ACTIVE
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What a policy or a copy can depend on; changes with nothing else.
+
+        Imports change an image's ``updated_at``, so that cannot serve.
+        """
+        return (
+            self.name,
+            self.status,
+            self.visibility,
+            self.owner,
+            self.tags,
+            frozenset(self.properties.items()),
+            self.disk_format,
+            self.container_format,
+            self.size_bytes,
+            self.is_hidden,
+            self.is_protected,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImportTask:
+    """A task of Glance that brings an image into stores.
+
+    `status` is pending, processing, success or failure; success says
+    nothing of the stores when a request allowed failures. `copied_bytes` is
+    how much has been read for the store being written, refreshed by Glance
+    at most once a minute, and None before the first time and while staging.
+    `created_at_s` and `updated_at_s` are seconds since the epoch.
+    """
+
+    id: str
+    status: str
+    stores: tuple[StoreId, ...]
+    message: str
+    copied_bytes: int | None
+    created_at_s: float
+    updated_at_s: float

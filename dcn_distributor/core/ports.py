@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the service needs of the outside, as protocols.
+
+Every implementation, the fakes of the tests included, passes the contract
+suite in tests/contract.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Protocol
+
+from dcn_distributor.core import images
+
+
+class Images(Protocol):
+    """The images of a cloud. Glance is the database: nothing is cached.
+
+    Every method MUST return or raise within a finite time, and MAY be called
+    from any thread. All raise GlanceUnavailable when Glance or Keystone do
+    not answer, and AccessDenied when they refuse.
+    """
+
+    def get(self, image_id: images.ImageId) -> images.Image:
+        """Read one image. Raises ImageNotFound."""
+        ...
+
+    def list(self) -> Iterator[images.Image]:
+        """Read all images, of all projects and visibilities, hidden too.
+
+        MUST hold no more than one page in memory. An image that comes or
+        goes while the list is read MAY be missed or seen.
+        """
+        ...
+
+    def import_task(self, image: images.Image) -> images.ImportTask | None:
+        """Read the task that holds the image's import lock.
+
+        None if the image has no lock, or Glance no longer has its task.
+        """
+        ...
+
+    def last_import_task(
+        self, image_id: images.ImageId
+    ) -> images.ImportTask | None:
+        """Read the newest import task of the image, ended or not."""
+        ...
+
+    def copy_to_stores(
+        self, image_id: images.ImageId, stores: Iterable[images.StoreId]
+    ) -> None:
+        """Ask for an import of the image into `stores`, by copy-image.
+
+        One store's failure MUST NOT undo another's copy. Returns once Glance
+        has accepted the request; the import goes on by itself. Raises
+        ImportInProgress, AlreadyPresent, ImageNotFound, StoreUnknown and
+        NotCopyable.
+        """
+        ...
+
+    def stores(self) -> frozenset[images.StoreId]:
+        """Read which stores Glance has, without its internal ones."""
+        ...
