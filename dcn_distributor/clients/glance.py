@@ -151,16 +151,8 @@ def connect(conf: cfg.ConfigOpts) -> 'GlanceImages':
     ConfigError for options that cannot be right.
     """
     group = conf[GROUP]
-    try:
-        auth = loading.load_auth_from_conf_options(conf, GROUP)
-    except ksa_exc.ClientException as exc:
-        raise exceptions.ConfigError(f'[{GROUP}] {_line(exc)}') from exc
-    if auth is None:
-        raise exceptions.ConfigError(
-            f'[{GROUP}] auth_type: missing; "password" is the usual one'
-        )
     session = ksa_session.Session(
-        auth=auth,
+        auth=_credentials(conf),
         verify=not group.insecure and (group.cafile or True),
         cert=_certificate(group),
         timeout=group.timeout,
@@ -179,6 +171,25 @@ def connect(conf: cfg.ConfigOpts) -> 'GlanceImages':
         endpoint_override=group.endpoint_override,
     )
     return GlanceImages(client, page_size=group.page_size)
+
+
+def _credentials(conf: cfg.ConfigOpts) -> Any:
+    """Return the authentication plugin. Raises ConfigError.
+
+    keystoneauth1 finds out about a missing password only when it needs it.
+    """
+    section = conf[GROUP].auth_section or GROUP
+    try:
+        auth = loading.load_auth_from_conf_options(conf, GROUP)
+    except ksa_exc.ClientException as exc:
+        raise exceptions.ConfigError(f'[{section}] {_line(exc)}') from exc
+    if auth is None:
+        raise exceptions.ConfigError(
+            f'[{section}] auth_type: missing; "password" is the usual one'
+        )
+    if 'password' in conf[section] and not conf[section].password:
+        raise exceptions.ConfigError(f'[{section}] password: missing')
+    return auth
 
 
 def _certificate(group: Any) -> tuple[str, str] | str | None:
@@ -270,9 +281,10 @@ class GlanceImages:
         ``allow_failure`` sends all_stores_must_succeed=false: with true,
         which is Glance's own default, a failing store takes the copies of
         the same request that are done with it (glance:
-        async_/flows/api_image_import.py _ImportToStore.revert).
+        async_/flows/api_image_import.py _ImportToStore.revert). The stores
+        are written in the order given (get_flow, same file).
         """
-        wanted = sorted(set(stores))
+        wanted = [*dict.fromkeys(stores)]
         if not wanted:
             raise ValueError('no store to copy to: Glance would pick one')
         _check_id(image_id)
