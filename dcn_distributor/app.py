@@ -10,3 +10,86 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 """The composition root: builds what cmd runs out of the parts."""
+
+from collections.abc import Callable
+import time
+
+from oslo_config import cfg
+
+from dcn_distributor import conf as configuration
+from dcn_distributor.clients import glance
+from dcn_distributor.clients.bus import control
+from dcn_distributor.clients.bus import notifications
+from dcn_distributor.conf import placement
+from dcn_distributor.conf import sites
+from dcn_distributor.core import images
+from dcn_distributor.core import policies
+from dcn_distributor.core import ports
+from dcn_distributor.core import sites as core_sites
+from dcn_distributor.engines import copy_image
+from dcn_distributor.service import agent as agents
+from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import reconciler as reconcilers
+from dcn_distributor.service import resync as resyncs
+from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import work_queue
+from dcn_distributor.service import workers as worker_threads
+
+Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
+
+
+def rule_reader(settings: configuration.Settings) -> Reader:
+    """Build what reads both YAML files; it raises ConfigError."""
+
+    def read() -> tuple[core_sites.Sites, policies.PolicySet]:
+        read_sites = sites.load(settings.sites_file)
+        return read_sites, placement.load(settings.placement_file, read_sites)
+
+    return read
+
+
+def build_agent(
+    settings: configuration.Settings, port: ports.Images
+) -> agents.Agent:
+    """Build an agent that works on the images of `port`."""
+    limits = settings.limits
+    rule_book = rule_books.RuleBook(rule_reader(settings))
+    ledger = ledgers.Ledger(limits, time.time)
+    queue: work_queue.WorkQueue[images.ImageId] = work_queue.WorkQueue(
+        time.monotonic
+    )
+    engine = copy_image.CopyImage(port)
+    reconciler = reconcilers.Reconciler(
+        port, engine, rule_book, ledger, limits, time.time
+    )
+    resync = resyncs.Resync(
+        port,
+        rule_book,
+        reconciler.is_settled,
+        queue.add,
+        settings.resync_interval_s,
+        limits.backoff,
+    )
+    workers = worker_threads.Workers(
+        queue, reconciler, ledger, settings.workers
+    )
+    return agents.Agent(
+        agents.Parts(queue, ledger, rule_book, workers, resync)
+    )
+
+
+def start_agent(
+    conf: cfg.ConfigOpts, settings: configuration.Settings
+) -> agents.Agent:
+    """Build the agent of this configuration, and start it on its bus."""
+    agent = build_agent(settings, glance.connect(conf))
+    counts = notifications.Counts()
+    notifications.quieten_undecodable(counts)
+    hints = notifications.Hints(agent.look_at, counts)
+    agent.start(
+        [
+            notifications.Listener(conf, settings.topic, hints),
+            control.Server(conf, agent),
+        ]
+    )
+    return agent

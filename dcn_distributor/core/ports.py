@@ -17,6 +17,7 @@ suite in tests/contract.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Protocol
 
 from dcn_distributor.core import images
@@ -69,4 +70,24 @@ class Images(Protocol):
 
     def stores(self) -> frozenset[images.StoreId]:
         """Read which stores Glance has, without its internal ones."""
+        ...
+
+
+class Engine(Protocol):
+    """A way to copy an image to stores."""
+
+    @property
+    def name(self) -> str:
+        """What logs and configuration call it."""
+        ...
+
+    def start(
+        self, image: images.Image, stores: Sequence[images.StoreId]
+    ) -> None:
+        """Start a copy to `stores` and return without waiting for its end.
+
+        MUST be safe to call again for a copy already made or under way.
+        Raises ImportInProgress, AlreadyPresent, ImageNotFound, StoreUnknown,
+        NotCopyable, and what Images raises.
+        """
         ...

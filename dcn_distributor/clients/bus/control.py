@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What an operator's command asks of a running agent, over RPC on the bus.
+
+Nothing here can harm: an agent may be asked to look again, and what it
+remembers. A command that gets no answer says so; the agent's work goes on.
+"""
+
+from collections.abc import Sequence
+import socket
+from typing import Any
+from typing import Protocol
+
+from oslo_config import cfg
+import oslo_messaging
+
+from dcn_distributor import exceptions
+from dcn_distributor.clients.bus import notifications
+from dcn_distributor.core import images
+
+EXCHANGE = 'dcn_distributor'
+TOPIC = 'dcn_distributor_agent'
+VERSION = '1.0'
+
+
+class Agent(Protocol):
+    """What an agent answers to. Values are plain, as they cross the bus."""
+
+    def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
+        """Look at these images, or at all if there are none.
+
+        What had failed for good is tried again. Returns ``host``, and
+        ``looking_at``: how many were queued, None for all.
+        """
+        ...
+
+    def remembered(self) -> dict[str, Any]:
+        """Tell what stands against copies at this moment.
+
+        Returns ``host``; ``setbacks``, by image and store; ``troubles``, by
+        store. Each has ``failures``, ``reason`` and ``next_try_s``: seconds
+        since the epoch, None if only a change helps.
+        """
+        ...
+
+
+class _Endpoint:
+    target = oslo_messaging.Target(version=VERSION)
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def resync(self, context: object, image_ids: object) -> dict[str, Any]:
+        named = image_ids if isinstance(image_ids, list) else [None]
+        ids = [notifications.as_image_id(value) for value in named]
+        if None in ids:
+            return {'host': socket.gethostname(), 'looking_at': 0}
+        return self._agent.resync([i for i in ids if i is not None])
+
+    def remembered(self, context: object) -> dict[str, Any]:
+        return self._agent.remembered()
+
+
+class Server:
+    """Answers for an agent. Open it in the worker, after the fork."""
+
+    def __init__(self, conf: cfg.ConfigOpts, agent: Agent) -> None:
+        self._conf = conf
+        self._agent = agent
+        self._server: oslo_messaging.MessageHandlingServer | None = None
+
+    def start(self) -> None:
+        """Start answering; returns once the bus is reached."""
+        transport = oslo_messaging.get_rpc_transport(self._conf)
+        target = oslo_messaging.Target(
+            exchange=EXCHANGE, topic=TOPIC, server=socket.gethostname()
+        )
+        self._server = oslo_messaging.get_rpc_server(
+            transport,
+            target,
+            [_Endpoint(self._agent)],
+            executor='threading',
+            access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+        )
+        self._server.start(override_pool_size=2)
+
+    def stop(self) -> None:
+        """Stop answering."""
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+
+
+class Client:
+    """Asks an agent; itself an Agent, with whichever answers first.
+
+    Every call raises BusUnavailable if none does within `timeout_s`.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, timeout_s: float = 5.0) -> None:
+        self._conf = conf
+        self._timeout_s = timeout_s
+
+    def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
+        """See Agent."""
+        return self._call('resync', image_ids=list(image_ids))
+
+    def remembered(self) -> dict[str, Any]:
+        """See Agent."""
+        return self._call('remembered')
+
+    def _call(self, method: str, **arguments: object) -> dict[str, Any]:
+        transport = oslo_messaging.get_rpc_transport(self._conf)
+        target = oslo_messaging.Target(
+            exchange=EXCHANGE, topic=TOPIC, version=VERSION
+        )
+        client = oslo_messaging.get_rpc_client(
+            transport, target, timeout=self._timeout_s, retry=1
+        )
+        try:
+            answer: dict[str, Any] = client.call({}, method, **arguments)
+        except oslo_messaging.MessagingTimeout as exc:
+            raise exceptions.BusUnavailable(
+                f'no agent answered within {self._timeout_s:g} s; is '
+                'dcn-distributor-agent running, with the same transport_url?'
+            ) from exc
+        except (oslo_messaging.MessagingException, OSError) as exc:
+            raise exceptions.BusUnavailable(
+                f'the message bus of transport_url cannot be used: {exc}'
+            ) from exc
+        else:
+            return answer
+        finally:
+            transport.cleanup()

@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""dcn-distributor-agent: the service.
+
+SIGTERM ends it within graceful_shutdown_timeout; SIGHUP re-reads sites.yaml,
+placement.yaml and the options that can change at run time.
+"""
+
+from collections.abc import Sequence
+import sys
+
+import cotyledon
+from cotyledon import oslo_config_glue
+from oslo_config import cfg
+from oslo_log import log
+
+from dcn_distributor import app
+from dcn_distributor import conf as configuration
+from dcn_distributor import exceptions
+from dcn_distributor.clients import glance
+from dcn_distributor.service import agent as agents
+
+LOG = log.getLogger(__name__)
+
+
+class AgentService(cotyledon.Service):  # type: ignore[misc]
+    """The agent as a child process of cotyledon's service manager.
+
+    All connections are made in run(), after the fork.
+    """
+
+    name = 'dcn-distributor-agent'
+
+    def __init__(
+        self,
+        worker_id: int,
+        conf: cfg.ConfigOpts,
+        settings: configuration.Settings,
+    ) -> None:
+        super().__init__(worker_id)
+        self._conf = conf
+        self._settings = settings
+        self._agent: agents.Agent | None = None
+
+    def run(self) -> None:
+        """Start the agent; its threads go on by themselves."""
+        self._agent = app.start_agent(self._conf, self._settings)
+
+    def terminate(self) -> None:
+        """Stop the agent."""
+        if self._agent is not None:
+            self._agent.stop()
+
+    def reload(self) -> None:
+        """Re-read what can change; copies under way go on.
+
+        cotyledon leaves all of it to a service that has its own reload().
+        """
+        self._conf.mutate_config_files()
+        if self._agent is not None:
+            self._agent.reload()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the service until it is told to stop."""
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    configuration.register_opts(conf)
+    glance.register_opts(conf)
+    oslo_config_glue.register_opts(conf)
+    try:
+        settings = configuration.read(conf, argv)
+        app.rule_reader(settings)()
+        glance.connect(conf)
+    except exceptions.ConfigError as exc:
+        for problem in exc.problems:
+            print(f'dcn-distributor-agent: {problem}', file=sys.stderr)  # noqa: T201
+        return 2
+    log.setup(conf, configuration.PROJECT)
+    manager = cotyledon.ServiceManager()
+    manager.add(AgentService, workers=1, args=(conf, settings))
+    oslo_config_glue.link(manager, conf, reload_method='mutate')
+    manager.run()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The threads that look at images."""
+
+import threading
+
+from oslo_log import log
+
+from dcn_distributor.core import images
+from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import reconciler as reconcilers
+from dcn_distributor.service import work_queue
+
+LOG = log.getLogger(__name__)
+
+# How often to see whether somebody's wait for a slot or a store has ended.
+_TICK_S = 1.0
+
+
+class Workers:
+    """Takes images off the queue, has them looked at, and puts them back.
+
+    :param count: how many images may be looked at at once
+    """
+
+    def __init__(
+        self,
+        queue: 'work_queue.WorkQueue[images.ImageId]',
+        reconciler: reconcilers.Reconciler,
+        ledger: ledgers.Ledger,
+        count: int,
+    ) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._ledger = ledger
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f'worker-{number}')
+            for number in range(count)
+        ]
+        self._threads.append(threading.Thread(target=self._tick, name='tick'))
+
+    def start(self) -> None:
+        """Start working."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the looks under way, begin no more, and wait for that."""
+        self._stopping.set()
+        self._queue.shut_down()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _work(self) -> None:
+        while (image_id := self._queue.get()) is not None:
+            outcome = self._reconciler.reconcile(image_id)
+            if outcome.look_again_s is not None:
+                self._queue.add_after(image_id, outcome.look_again_s)
+            self._queue.done(image_id)
+            self._wake()
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(_TICK_S):
+            self._wake()
+
+    def _wake(self) -> None:
+        for image_id in self._ledger.take_due():
+            self._queue.add(image_id)
