@@ -1,0 +1,18 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A whole DCN deployment on one machine, from real servers.
+
+Used by the demo, the tests and the benchmarks, as ``tools/lab`` and as
+``lab.deployment.Lab``. Everything it starts listens on the loopback
+interface alone and is found again, and ended, by the lab itself. It is for
+trying things out: nothing of it is made to hold data anybody needs.
+"""

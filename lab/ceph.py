@@ -1,0 +1,412 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One Ceph cluster: a monitor, an OSD, and a manager if asked for.
+
+Made by hand, without cephadm and systemd. All keys are made here and given
+to the monitor when it is created, so that none ever stands on a command
+line. cephx stays on.
+"""
+
+import base64
+import dataclasses
+import json
+import os
+import shutil
+import struct
+import threading
+import time
+from typing import Any
+import uuid
+
+from lab import admin_socket
+from lab import errors
+from lab import files
+from lab import ports
+from lab import processes
+from lab import service
+from lab import state as lab_state
+
+POOLS = ('images', 'volumes', 'vms')
+OSD_PORTS = 12
+OSD_BYTES = 12 << 30
+# Who may do what. The agent clones nothing and reads no other pool: it
+# copies images into the pool where Glance keeps them. 'profile rbd' of the
+# monitor lets it also blocklist a dead client that holds an image's lock.
+ENTITIES = {
+    'client.admin': {
+        'mon': 'allow *',
+        'osd': 'allow *',
+        'mgr': 'allow *',
+        'mds': 'allow *',
+    },
+    'client.glance': {
+        'mon': 'profile rbd',
+        'osd': 'profile rbd pool=images',
+        'mgr': 'profile rbd pool=images',
+    },
+    'client.dcn-distributor': {
+        'mon': 'profile rbd',
+        'osd': 'profile rbd pool=images',
+    },
+}
+
+
+class Ceph(service.Service):
+    """The cluster of one site."""
+
+    start_timeout_s = 90
+
+    def __init__(
+        self,
+        site: str,
+        state: lab_state.State,
+        cancelled: threading.Event,
+        with_manager: bool = False,
+    ) -> None:
+        super().__init__(f'ceph-{site}', state, cancelled)
+        self.site = site
+        self.with_manager = with_manager
+        self.mon_port = state.port(f'{self.name}-mon')
+        self.mon_v1_port = state.port(f'{self.name}-mon-v1')
+        self.osd_port = state.port(f'{self.name}-osd', OSD_PORTS)
+        self.run_directory = state.run_directory
+
+    # -- for others -------------------------------------------------------
+
+    def conf(self, entity: str = 'client.admin') -> str:
+        """Give the path of the ceph.conf made for one entity."""
+        return str(self.directory / f'{entity.removeprefix("client.")}.conf')
+
+    @property
+    def fsid(self) -> str:
+        """The identity of the cluster."""
+        return str(self._keys()['fsid'])
+
+    # -- as a service -----------------------------------------------------
+
+    def ports(self) -> dict[str, int]:
+        """The monitor's; the OSD takes some out of its own range."""
+        return {'mon': self.mon_port, 'mon-v1': self.mon_v1_port}
+
+    def daemons(self) -> tuple[processes.Daemon, ...]:
+        """Monitor, OSD and perhaps a manager, in the foreground."""
+        kinds = [('mon', 'a'), ('osd', '0')]
+        if self.with_manager:
+            kinds.append(('mgr', 'x'))
+        return tuple(
+            self.daemon(kind, *self._argv(kind), '-f', '-i', name)
+            for kind, name in kinds
+        )
+
+    def configure(self) -> bool:
+        """Write the confs and keyrings, of the servers and of clients."""
+        files.private_directory(self.run_directory)
+        changed = files.write_private(
+            self.directory / 'ceph.conf', files.ini(self._server_options())
+        )
+        for entity in ENTITIES:
+            keyring = self._write_keyring(entity)
+            files.write_private(
+                self.directory / f'{entity.removeprefix("client.")}.conf',
+                files.ini({'global': self._client_options(entity, keyring)}),
+            )
+        return changed
+
+    def initialise(self) -> None:
+        """Create the monitor's store; the OSD's follows once it runs."""
+        data = self.directory / 'data'
+        files.write_private(data / 'keyring', self._first_keyring())
+        addresses = f'[v2:{self._address(self.mon_port)}'
+        addresses += f',v1:{self._address(self.mon_v1_port)}]'
+        monmap = str(data / 'monmap')
+        self._run(
+            'monmaptool',
+            ('--create', '--clobber', '--fsid', self.fsid),
+            ('--addv', 'a', addresses, monmap),
+        )
+        self._run(
+            'ceph-mon',
+            ('--conf', str(self.directory / 'ceph.conf')),
+            ('--mkfs', '-i', 'a', '--monmap', monmap),
+            ('--keyring', str(data / 'keyring')),
+        )
+
+    def launch(self) -> None:
+        """Start the monitor, then the OSD it admits, then make the pools."""
+        mon, *others = self.daemons()
+        self.launch_one(mon)
+        self.wait(self._mon_problem, daemons=(mon,))
+        if not (self.directory / 'data' / 'osd' / 'ready').exists():
+            self._make_osd()
+        for daemon in others:
+            self.launch_one(daemon)
+        self.wait(self.problem, daemons=(mon, *others))
+        if not (self.directory / 'data' / 'pools-made').exists():
+            self._make_pools()
+            (self.directory / 'data' / 'pools-made').touch()
+
+    def problem(self) -> str | None:
+        """Ask both servers through their admin sockets."""
+        return self._mon_problem() or self._osd_problem()
+
+    # -- health -----------------------------------------------------------
+
+    def _mon_problem(self) -> str | None:
+        answer = self._ask('mon.a', 'mon_status')
+        if isinstance(answer, str):
+            return answer
+        if answer.get('state') != 'leader':
+            return f'the monitor is {answer.get("state")}, not yet leader'
+        return None
+
+    def _osd_problem(self) -> str | None:
+        answer = self._ask('osd.0', 'status')
+        if isinstance(answer, str):
+            return answer
+        if answer.get('state') != 'active':
+            return f'the OSD is {answer.get("state")}, not yet active'
+        return None
+
+    def _ask(self, name: str, command: str) -> dict[str, Any] | str:
+        path = self.run_directory / f'{self.site}-{name}.asok'
+        try:
+            return admin_socket.ask(path, command)
+        except (OSError, TypeError, ValueError) as exc:
+            return f'{name} does not answer on its admin socket: {exc}'
+
+    # -- configuration ----------------------------------------------------
+
+    def _address(self, port: int) -> str:
+        return f'{ports.LOOPBACK}:{port}'
+
+    def _common_options(self) -> dict[str, object]:
+        v2 = f'v2:{self._address(self.mon_port)}'
+        v1 = f'v1:{self._address(self.mon_v1_port)}'
+        return {
+            'fsid': self.fsid,
+            'mon_host': f'[{v2},{v1}]',
+            'auth_cluster_required': 'cephx',
+            'auth_service_required': 'cephx',
+            'auth_client_required': 'cephx',
+            'log_to_file': 'false',
+            'run_dir': self.run_directory,
+        }
+
+    def _client_options(self, entity: str, keyring: str) -> dict[str, object]:
+        options = {**self._common_options(), 'keyring': keyring}
+        seconds = self.state.rados_timeout_s
+        if entity != 'client.admin' and seconds:
+            # A cluster that hangs must fail an operation, not hold a thread
+            # of Glance or of the agent for ever: so they are set in the
+            # field, too.
+            options['rados_mon_op_timeout'] = seconds
+            options['rados_osd_op_timeout'] = seconds
+            options['client_mount_timeout'] = seconds
+        return options
+
+    def _server_options(self) -> dict[str, dict[str, object]]:
+        socket = self.run_directory / f'{self.site}-$type.$id.asok'
+        return {
+            'global': {
+                **self._common_options(),
+                'admin_socket': socket,
+                'log_to_stderr': 'true',
+                'err_to_stderr': 'true',
+                'pid_file': '',
+                'crash_dir': self.directory / 'data' / 'crash',
+                'ms_bind_ipv6': 'false',
+                'osd_pool_default_size': 1,
+                'osd_pool_default_min_size': 1,
+                'osd_pool_default_pg_num': 8,
+                'osd_pool_default_pg_autoscale_mode': 'off',
+                'osd_crush_chooseleaf_type': 0,
+            },
+            'mon': self._mon_options(),
+            'osd': self._osd_options(),
+            'mgr': {
+                'mgr_data': self.directory / 'data' / 'mgr',
+                'keyring': self.directory / 'data' / 'mgr' / 'keyring',
+                'public_addr': ports.LOOPBACK,
+            },
+        }
+
+    def _mon_options(self) -> dict[str, object]:
+        return {
+            'mon_data': self.directory / 'data' / 'mon',
+            'public_addr': ports.LOOPBACK,
+            'mon_allow_pool_size_one': 'true',
+            'mon_allow_pool_delete': 'true',
+            'mon_warn_on_pool_no_redundancy': 'false',
+            'mon_data_avail_warn': 2,
+            'mon_data_avail_crit': 1,
+            'auth_allow_insecure_global_id_reclaim': 'false',
+        }
+
+    def _osd_options(self) -> dict[str, object]:
+        return {
+            'osd_data': self.directory / 'data' / 'osd',
+            'public_addr': ports.LOOPBACK,
+            'cluster_addr': ports.LOOPBACK,
+            'ms_bind_port_min': self.osd_port,
+            'ms_bind_port_max': self.osd_port + OSD_PORTS - 1,
+            'osd_memory_target': 1 << 30,
+            # A sparse file: it takes from the disk what was written.
+            'bluestore_block_size': OSD_BYTES,
+            'bluestore_fsck_on_mkfs': 'false',
+        }
+
+    # -- keys -------------------------------------------------------------
+
+    def _keys(self) -> dict[str, str]:
+        path = self.directory / 'keys.json'
+        if not path.exists():
+            names = ('mon.', 'osd.0', 'mgr.x', *ENTITIES)
+            keys = {name: _new_key() for name in names}
+            keys['fsid'] = str(uuid.uuid4())
+            keys['osd-uuid'] = str(uuid.uuid4())
+            files.write_private(path, json.dumps(keys, indent=2))
+        return dict(json.loads(path.read_text()))
+
+    def _write_keyring(self, entity: str) -> str:
+        path = self.directory / f'ceph.{entity}.keyring'
+        files.write_private(
+            path, files.ini({entity: {'key': self._keys()[entity]}})
+        )
+        return str(path)
+
+    def _first_keyring(self) -> str:
+        """Give all entities: the monitor takes them over at its creation."""
+        keys = self._keys()
+        caps: dict[str, dict[str, str]] = {
+            'mon.': {'mon': 'allow *'},
+            'mgr.x': {
+                'mon': 'allow profile mgr',
+                'osd': 'allow *',
+                'mds': 'allow *',
+            },
+            **ENTITIES,
+        }
+        return files.ini(
+            {
+                entity: {
+                    'key': keys[entity],
+                    **{f'caps {who}': f'"{cap}"' for who, cap in may.items()},
+                }
+                for entity, may in caps.items()
+            }
+        )
+
+    # -- the OSD and the pools --------------------------------------------
+
+    def _make_osd(self) -> None:
+        keys = self._keys()
+        data = self.directory / 'data' / 'osd'
+        shutil.rmtree(data, ignore_errors=True)
+        files.write_private(
+            data / 'keyring', files.ini({'osd.0': {'key': keys['osd.0']}})
+        )
+        with Connection(self.conf()) as cluster:
+            cluster.command(
+                {'prefix': 'osd new', 'uuid': keys['osd-uuid']},
+                json.dumps({'cephx_secret': keys['osd.0']}).encode(),
+            )
+        self._run(
+            'ceph-osd',
+            ('--conf', str(self.directory / 'ceph.conf')),
+            ('--mkfs', '-i', '0', '--osd-uuid', keys['osd-uuid']),
+        )
+        if self.with_manager:
+            mgr = self.directory / 'data' / 'mgr'
+            files.write_private(
+                mgr / 'keyring', files.ini({'mgr.x': {'key': keys['mgr.x']}})
+            )
+        (data / 'ready').touch()
+
+    def _make_pools(self) -> None:
+        with Connection(self.conf()) as cluster:
+            for pool in POOLS:
+                cluster.command({'prefix': 'osd pool create', 'pool': pool})
+            for pool in POOLS:
+                cluster.initialise_pool(pool)
+
+    def _argv(self, kind: str) -> tuple[str, ...]:
+        program = processes.find_program(f'ceph-{kind}', f'ceph-{kind}')
+        return (program, '--conf', str(self.directory / 'ceph.conf'))
+
+    def _run(self, program: str, *parts: tuple[str, ...]) -> None:
+        package = 'ceph-common' if program == 'monmaptool' else program
+        argv = (processes.find_program(program, package),)
+        processes.run(
+            argv + tuple(word for part in parts for word in part),
+            what=f'{self.name}: {program}',
+            log=self.state.log(f'{self.name}-setup'),
+        )
+
+
+@dataclasses.dataclass(slots=True)
+class Connection:
+    """A connection as client.admin that does not wait for ever."""
+
+    conf: str
+    _cluster: Any = None
+
+    def __enter__(self) -> 'Connection':
+        """Connect, with time limits that the conf for tests lacks."""
+        self._cluster = _bindings('rados').Rados(
+            conffile=self.conf,
+            conf={
+                'rados_mon_op_timeout': '30',
+                'rados_osd_op_timeout': '30',
+                'client_mount_timeout': '30',
+            },
+        )
+        self._cluster.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the connection back."""
+        self._cluster.shutdown()
+
+    def command(self, command: dict[str, str], data: bytes = b'') -> bytes:
+        """Run a command of the monitor."""
+        code, answer, text = self._cluster.mon_command(
+            json.dumps(command), data
+        )
+        if code != 0:
+            raise errors.LabError(
+                f'Ceph refused {command["prefix"]!r} with '
+                f'{os.strerror(-code)}: {text}'
+            )
+        return bytes(answer)
+
+    def initialise_pool(self, pool: str) -> None:
+        """Make the pool one for RBD images."""
+        with self._cluster.open_ioctx(pool) as pool_context:
+            _bindings('rbd').RBD().pool_init(pool_context, True)
+
+
+def _bindings(name: str) -> Any:
+    """Import rados or rbd, which come with the distribution."""
+    try:
+        return __import__(name)
+    except ImportError as exc:
+        raise errors.LabError(
+            f'the Python module {name} cannot be imported ({exc}): it comes '
+            f'with the Debian package python3-{name}, and tools/setup.sh '
+            'links it into .venv'
+        ) from exc
+
+
+def _new_key() -> str:
+    """Make a cephx key: type AES, time of creation, length, 16 bytes."""
+    header = struct.pack('<HIIH', 1, int(time.time()), 0, 16)
+    return base64.b64encode(header + os.urandom(16)).decode()

@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Glance: one API service for all sites, with one RBD store for each.
+
+Two flavours: the newest from PyPI under gunicorn, and Debian 12's own, the
+eventlet server of the Zed release, with the system's Python.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+import subprocess
+import threading
+
+from lab import ceph
+from lab import errors
+from lab import files
+from lab import gunicorn
+from lab import http
+from lab import keystone as lab_keystone
+from lab import ports
+from lab import processes
+from lab import rabbitmq as lab_rabbitmq
+from lab import service
+from lab import sqlite
+from lab import state as lab_state
+
+POLICY = lab_state.TOP / 'etc/dcn_distributor/glance-policy.yaml.sample'
+IMPORT_METHODS = ('glance-direct', 'web-download', 'copy-image')
+TOPICS = ('notifications', 'dcn_distributor')
+# Both ends of a queue must declare it alike, so the agent gets the same.
+# Durable: what was announced survives a restart of the broker.
+MESSAGING: dict[str, object] = {'amqp_durable_queues': 'true'}
+_SYSTEM_PYTHON = '/usr/bin/python3'
+_DEBIAN_MANAGE = """
+import sys
+from glance.cmd import manage
+sys.argv[0] = 'glance-manage'
+sys.exit(manage.main())
+"""
+_DEBIAN_SERVER = """
+import sys
+from glance.cmd import api
+sys.argv[0] = 'glance-api'
+sys.exit(api.main())
+"""
+
+
+class Glance(service.Service):
+    """The image service."""
+
+    def __init__(
+        self,
+        state: lab_state.State,
+        cancelled: threading.Event,
+        keystone: lab_keystone.Keystone,
+        rabbitmq: lab_rabbitmq.RabbitMQ,
+        clusters: Sequence[ceph.Ceph],
+    ) -> None:
+        super().__init__('glance', state, cancelled)
+        self.port = state.port('glance')
+        self.keystone = keystone
+        self.rabbitmq = rabbitmq
+        self.clusters = clusters
+        self.is_debian = state.glance == 'debian'
+
+    @property
+    def url(self) -> str:
+        """Give its endpoint."""
+        return f'http://{ports.LOOPBACK}:{self.port}'
+
+    @property
+    def conf(self) -> Path:
+        """Give the path of glance-api.conf."""
+        return self.directory / 'glance-api.conf'
+
+    def ports(self) -> dict[str, int]:
+        """It has one."""
+        return {'server': self.port}
+
+    def daemons(self) -> tuple[processes.Daemon, ...]:
+        """Give the server of the flavour."""
+        if self.is_debian:
+            conf = ('--config-file', str(self.conf))
+            server = self._debian(_DEBIAN_SERVER, *conf)
+            return (self.daemon('server', *server),)
+        return (
+            self.daemon(
+                'server',
+                gunicorn.program('gunicorn'),
+                environment={'OS_GLANCE_CONFIG_DIR': str(self.directory)},
+            ),
+        )
+
+    def configure(self) -> bool:
+        """Write glance-api.conf and how gunicorn runs it."""
+        for name in ('staging', 'tasks', 'policy.d'):
+            files.private_directory(self.directory / name)
+        changed = files.write_private(self.conf, files.ini(self._options()))
+        text = gunicorn.conf(
+            self.name,
+            'glance.wsgi.api:application',
+            self.port,
+            workers=2,
+            threads=32,
+        )
+        path = self.directory / 'gunicorn.conf.py'
+        return files.write_private(path, text) or changed
+
+    def initialise(self) -> None:
+        """Make the tables."""
+        words = ('--config-file', str(self.conf), 'db_sync')
+        if self.is_debian:
+            argv = self._debian(_DEBIAN_MANAGE, *words)
+        else:
+            argv = (gunicorn.program('glance-manage'), *words)
+        processes.run(
+            argv,
+            what='glance-manage db_sync',
+            log=self.state.log('glance-setup'),
+        )
+        sqlite.let_readers_through(self.directory / 'data' / 'glance.db')
+
+    def problem(self) -> str | None:
+        """Ask for its versions."""
+        return http.version_problem(f'{self.url}/versions')
+
+    # -- configuration ----------------------------------------------------
+
+    def _options(self) -> dict[str, dict[str, object]]:
+        return {
+            'DEFAULT': self._default_options(),
+            'database': {
+                'connection': sqlite.url(self.directory / 'data/glance.db')
+            },
+            'keystone_authtoken': self._user_options(),
+            'paste_deploy': {
+                'config_file': self._paste_file(),
+                'flavor': 'keystone',
+            },
+            'oslo_policy': {
+                'policy_file': POLICY,
+                'policy_dirs': self.directory / 'policy.d',
+                'enforce_scope': 'true',
+                'enforce_new_defaults': 'true',
+            },
+            'oslo_messaging_notifications': {
+                'driver': 'messagingv2',
+                'topics': ','.join(TOPICS),
+                # The default, -1, holds an API thread for as long as the
+                # broker is away.
+                'retry': 3,
+            },
+            'oslo_messaging_rabbit': MESSAGING,
+            'oslo_concurrency': {'lock_path': self.directory / 'locks'},
+            **self._store_options(),
+        }
+
+    def _default_options(self) -> dict[str, object]:
+        backends = ','.join(f'{c.site}:rbd' for c in self.clusters)
+        options: dict[str, object] = {
+            'use_stderr': 'true',
+            'transport_url': self.rabbitmq.transport_url,
+            'enabled_backends': backends,
+            'enabled_import_methods': f'[{",".join(IMPORT_METHODS)}]',
+            'show_multiple_locations': 'true',
+            # One location for each site: more than the default of ten.
+            'image_location_quota': -1,
+            'worker_self_reference_url': self.url,
+        }
+        if self.is_debian:
+            options['bind_host'] = ports.LOOPBACK
+            options['bind_port'] = self.port
+            # One process: its green threads then take turns at SQLite.
+            options['workers'] = 1
+            options['enforce_secure_rbac'] = 'true'
+        return options
+
+    def _user_options(self) -> dict[str, object]:
+        return {
+            'auth_type': 'password',
+            'auth_url': self.keystone.url,
+            'www_authenticate_uri': self.keystone.url,
+            'username': 'glance',
+            'password': self.state.passwords['glance'],
+            'project_name': 'service',
+            'user_domain_name': lab_keystone.DOMAIN,
+            'project_domain_name': lab_keystone.DOMAIN,
+            'region_name': lab_keystone.REGION,
+        }
+
+    def _store_options(self) -> dict[str, dict[str, object]]:
+        timeout_s = self.state.rados_timeout_s or -1
+        stores: dict[str, dict[str, object]] = {
+            'glance_store': {'default_backend': lab_state.CENTRAL}
+        }
+        for cluster in self.clusters:
+            stores[cluster.site] = {
+                'store_description': f'Ceph of {cluster.site}',
+                'rbd_store_ceph_conf': cluster.conf('client.glance'),
+                'rbd_store_user': 'glance',
+                'rbd_store_pool': 'images',
+                'rados_connect_timeout': timeout_s,
+            }
+        for name in ('staging', 'tasks'):
+            stores[f'os_glance_{name}_store'] = {
+                'filesystem_store_datadir': self.directory / name
+            }
+        return stores
+
+    # -- the flavours -----------------------------------------------------
+
+    def _paste_file(self) -> Path:
+        if self.is_debian:
+            return self._debian_paste_file()
+        return gunicorn.BIN.parent / 'etc/glance/glance-api-paste.ini'
+
+    def _debian(self, code: str, *words: str) -> tuple[str, ...]:
+        # -I: nothing of the directory it runs in shadows the system's.
+        return (_SYSTEM_PYTHON, '-I', '-c', code, *words)
+
+    def _debian_paste_file(self) -> Path:
+        """Take it out of glance-common, which would install a service."""
+        unpacked = self.directory / 'glance-common'
+        paste = unpacked / 'usr/share/glance-common/glance-api-paste.ini'
+        if not paste.exists():
+            files.private_directory(unpacked)
+            log = self.state.log('glance-setup')
+            _run_in(unpacked, log, 'apt-get', 'download', 'glance-common')
+            package = next(unpacked.glob('glance-common_*.deb'))
+            _run_in(unpacked, log, 'dpkg', '-x', str(package), str(unpacked))
+        if not paste.exists():
+            raise errors.LabError(
+                f'the Debian package glance-common has no {paste.name} where '
+                f'it was expected: {paste}'
+            )
+        return paste
+
+
+def _run_in(directory: Path, log: Path, *argv: str) -> None:
+    files.private_directory(log.parent)
+    with log.open('ab') as stream:
+        done = subprocess.run(
+            argv, cwd=directory, stdout=stream, stderr=stream, check=False
+        )
+    if done.returncode != 0:
+        raise errors.LabError(
+            f'{" ".join(argv)} failed with exit code {done.returncode}\n'
+            f'{errors.log_tail(log)}'
+        )

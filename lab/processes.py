@@ -1,0 +1,267 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Starting servers, finding them again, and signalling no one else.
+
+Each server is started in a session of its own with a mark in its
+environment, which its children inherit: ``DCN_LAB_DAEMON=LAB/SERVICE/NAME``.
+A process belongs to the lab if it carries the mark; there is no pid in a
+file that could meanwhile be somebody else's. A signal goes through a pidfd
+that was opened before the mark was read, so it cannot reach a later process
+with the same pid either.
+"""
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from typing import BinaryIO
+
+from lab import errors
+from lab import files
+from lab import waiting
+
+MARK = 'DCN_LAB_DAEMON'
+_KERNEL_THREAD = 0x00200000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the lab, as /proc shows it."""
+
+    pid: int
+    session: int
+    started: int
+    state: str
+    mark: str
+
+    @property
+    def is_main(self) -> bool:
+        """It is the one that was started, not a child of it."""
+        return self.pid == self.session
+
+    @property
+    def is_frozen(self) -> bool:
+        """It was stopped by a signal and waits to be continued."""
+        return self.state == 'T'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Daemon:
+    """One server program: how to start it and how to know it again."""
+
+    mark: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        """Its name within its service."""
+        return self.mark.rpartition('/')[2]
+
+
+def find_program(name: str, package: str) -> str:
+    """Give the path of a program, or say which package has it."""
+    path = f'{os.environ.get("PATH", os.defpath)}:/usr/sbin:/sbin'
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise errors.LabError(
+            f'the program {name} is not installed: it comes with the Debian '
+            f'package {package} (bindep.txt lists all; tools/lab installs '
+            'them)'
+        )
+    return found
+
+
+def marked(prefix: str) -> list[Process]:
+    """Find the living processes whose mark starts with this."""
+    found = []
+    for entry in os.scandir('/proc'):
+        if entry.name.isdigit():
+            process = _read(int(entry.name))
+            if process is not None and process.mark.startswith(prefix):
+                found.append(process)
+    return found
+
+
+def start(daemon: Daemon) -> None:
+    """Start a server in its own session; it outlives the caller.
+
+    ``setsid --fork`` hands it over to init, so that a test run that uses
+    the lab as a library has no child to reap.
+    """
+    environment = {**_plain_environment(), **daemon.environment}
+    environment[MARK] = daemon.mark
+    daemon.directory.mkdir(parents=True, exist_ok=True)
+    with _appending(daemon.log) as log:
+        subprocess.run(
+            [find_program('setsid', 'util-linux'), '--fork', *daemon.argv],
+            check=True,
+            env=environment,
+            cwd=daemon.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            umask=0o077,
+        )
+
+
+def run(
+    argv: tuple[str, ...],
+    *,
+    what: str,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 120,
+) -> None:
+    """Run a program to its end; what it says goes to a log."""
+    with _appending(log) as stream:
+        try:
+            subprocess.run(
+                argv,
+                check=True,
+                env={**_plain_environment(), **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                timeout=timeout_s,
+                umask=0o077,
+            )
+        except (OSError, subprocess.SubprocessError) as exc:
+            reason = _reason(exc)
+            raise errors.LabError(
+                f'{what} failed ({reason})\n{errors.log_tail(log)}'
+            ) from exc
+
+
+def send(prefix: str, number: signal.Signals) -> None:
+    """Signal every process that carries the mark, and no other."""
+    for process in marked(prefix):
+        with contextlib.suppress(ProcessLookupError):
+            _send_one(process, number)
+
+
+def end(prefix: str, grace_s: float) -> None:
+    """End all processes with the mark: asked first, then killed."""
+    never = threading.Event()
+    send(prefix, signal.SIGCONT)
+    send(prefix, signal.SIGTERM)
+    with contextlib.suppress(errors.LabError):
+        _wait_gone(prefix, grace_s, never)
+        return
+    kill(prefix)
+
+
+def kill(prefix: str) -> None:
+    """Kill all processes with the mark, also those born meanwhile."""
+    never = threading.Event()
+
+    def still_there() -> str | None:
+        send(prefix, signal.SIGKILL)
+        return _survivors(prefix)
+
+    waiting.until(
+        still_there, what=f'killing {prefix}', timeout_s=20, cancelled=never
+    )
+
+
+def _wait_gone(prefix: str, timeout_s: float, never: threading.Event) -> None:
+    waiting.until(
+        lambda: _survivors(prefix),
+        what=f'ending {prefix}',
+        timeout_s=timeout_s,
+        cancelled=never,
+    )
+
+
+def _survivors(prefix: str) -> str | None:
+    left = [str(process.pid) for process in marked(prefix)]
+    return f'still running: pid {", ".join(left)}' if left else None
+
+
+def _send_one(process: Process, number: signal.Signals) -> None:
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        now = _read(process.pid)
+        if now is None or now.started != process.started:
+            return
+        signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def _read(pid: int) -> Process | None:
+    """Read one process; None if it is gone, a zombie or not ours."""
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_text()
+        # The command name may hold spaces and parentheses: count from its
+        # end.
+        fields = stat.rpartition(')')[2].split()
+        if fields[0] in 'ZX' or int(fields[6]) & _KERNEL_THREAD:
+            return None
+        environment = _environment(pid)
+    except OSError:
+        return None
+    start = f'{MARK}='.encode()
+    marks = [e for e in environment.split(b'\0') if e.startswith(start)]
+    if not marks:
+        return None
+    return Process(
+        pid=pid,
+        session=int(fields[3]),
+        started=int(fields[19]),
+        state='T' if fields[0] in 'Tt' else fields[0],
+        mark=marks[0].removeprefix(start).decode(errors='replace'),
+    )
+
+
+def _environment(pid: int) -> bytes:
+    """Read the environment; while a process calls exec it looks empty."""
+    for _ in range(20):
+        found = Path(f'/proc/{pid}/environ').read_bytes()
+        if found:
+            return found
+        time.sleep(0.001)
+    return b''
+
+
+def _appending(log: Path) -> BinaryIO:
+    files.private_directory(log.parent)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.fdopen(os.open(log, flags, 0o600), 'ab')
+
+
+def _plain_environment() -> dict[str, str]:
+    """Give what every server gets; nothing else of the caller's leaks in."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ('PATH', 'TMPDIR', 'TZ')
+    }
+    # SPT_NOENV: setproctitle, which gunicorn uses, would overwrite the
+    # environment in /proc, and the mark with it.
+    return {'LANG': 'C.UTF-8', 'HOME': '/nonexistent', 'SPT_NOENV': '1'} | kept
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, subprocess.CalledProcessError):
+        return f'exit code {exc.returncode}'
+    if isinstance(exc, subprocess.TimeoutExpired):
+        return f'not done after {exc.timeout:.0f} s'
+    return str(exc)

@@ -1,0 +1,210 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What a lab remembers between two commands: its directory.
+
+``state.json`` holds the identity, the sites, the flavour of Glance, the
+ports and the passwords. It is written before anything starts, so that an
+interrupted `up` is continued with the same values.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from pathlib import Path
+import re
+import secrets
+import shutil
+import tempfile
+
+from lab import errors
+from lab import files
+from lab import ports
+
+TOP = Path(__file__).resolve().parent.parent
+CENTRAL = 'central'
+EDGES = ('dcn0', 'dcn1')
+FLAVOURS = ('pypi', 'debian')
+USERS = ('admin', 'demo', 'glance', 'dcn-distributor', 'rabbitmq')
+_SITE = re.compile(r'[a-z][a-z0-9_-]{0,30}')
+# The address of a Unix socket holds 107 characters; the longest name we
+# put below the run directory has fewer than this.
+_SOCKET_ROOM = 107 - 50
+_NEEDED_BYTES = 4 << 30
+
+
+@dataclasses.dataclass(slots=True)
+class State:
+    """The settled facts of one lab."""
+
+    directory: Path
+    identity: str
+    glance: str
+    sites: tuple[str, ...]
+    run_directory: Path
+    rados_timeout_s: int
+    passwords: dict[str, str]
+    ports: dict[str, int]
+
+    def service_directory(self, name: str) -> Path:
+        """Give the directory of one service (it may not exist yet)."""
+        return self.directory / name
+
+    def log(self, name: str) -> Path:
+        """Give the log file of a service or of one of its programs."""
+        return self.directory / 'log' / f'{name}.log'
+
+    def port(self, name: str, count: int = 1) -> int:
+        """Give the port of that name, or the first of `count`."""
+        if name not in self.ports:
+            self.ports[name] = ports.choose(count, self._taken())
+        return self.ports[name]
+
+    def _taken(self) -> set[int]:
+        # The largest block is an OSD's.
+        return {
+            port + offset
+            for port in self.ports.values()
+            for offset in range(-16, 16)
+        }
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The sites other than central."""
+        return tuple(site for site in self.sites if site != CENTRAL)
+
+    def save(self) -> None:
+        """Write it down, with its passwords, for its owner only."""
+        values = dataclasses.asdict(self)
+        del values['directory']
+        values['run_directory'] = str(self.run_directory)
+        files.write_private(
+            self.directory / 'state.json', json.dumps(values, indent=2) + '\n'
+        )
+
+
+def default_directory() -> Path:
+    """Give DCN_LAB_DIR, or .lab at the top of the repository."""
+    return Path(os.environ.get('DCN_LAB_DIR') or TOP / '.lab').absolute()
+
+
+def load(directory: Path) -> State | None:
+    """Read what an earlier `up` settled; None if there was none."""
+    path = directory / 'state.json'
+    try:
+        values = json.loads(path.read_text())
+        values['sites'] = tuple(values['sites'])
+        values['run_directory'] = Path(values['run_directory'])
+        return State(directory=directory, **values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise errors.LabError(
+            f'{path} cannot be read as the state of a lab ({exc}): end its '
+            f'processes by hand and remove {directory}'
+        ) from exc
+
+
+def settle(directory: Path, edges: tuple[str, ...], glance: str) -> State:
+    """Load the state or make a new one, with these sites in it."""
+    check_sites(edges)
+    known = load(directory)
+    if known is None:
+        known = _new(directory, edges or EDGES, glance)
+    if glance and glance != known.glance:
+        raise errors.LabError(
+            f'the lab in {directory} was made with --glance {known.glance}, '
+            f'not {glance}: take it away first (tools/lab down --purge), or '
+            'use another DCN_LAB_DIR'
+        )
+    added = tuple(site for site in edges if site not in known.sites)
+    known.sites += added
+    check_sites(known.edges)
+    known.rados_timeout_s = _rados_timeout_s(known.rados_timeout_s)
+    return known
+
+
+def check_sites(sites: tuple[str, ...]) -> None:
+    """Refuse names that a store, a path or a variable could not have."""
+    variables: dict[str, str] = {}
+    for site in sites:
+        if not _SITE.fullmatch(site) or site.startswith('os_glance_'):
+            raise errors.LabError(
+                f'{site!r} is no name for a site: expected a small letter, '
+                'then up to 30 small letters, digits, _ or -'
+            )
+        other = variables.setdefault(site.replace('-', '_'), site)
+        if other != site or site == CENTRAL:
+            raise errors.LabError(
+                f'the site {site!r} would be mistaken for '
+                f'{other if other != site else "the central one"!r}: '
+                'choose another name'
+            )
+
+
+@contextlib.contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Let one command at a time change this lab."""
+    try:
+        files.private_directory(directory)
+        descriptor = os.open(directory / 'lock', os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise errors.LabError(
+            f'the directory of the lab, {directory}, cannot be written '
+            f'({exc.strerror}): choose another one with DCN_LAB_DIR'
+        ) from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _new(directory: Path, edges: tuple[str, ...], glance: str) -> State:
+    free = shutil.disk_usage(directory).free
+    if free < _NEEDED_BYTES:
+        raise errors.LabError(
+            f'{directory} has {free >> 20} MiB free, and a lab needs '
+            f'{_NEEDED_BYTES >> 20} MiB to begin with: make room or choose '
+            'another disk with DCN_LAB_DIR'
+        )
+    return State(
+        directory=directory,
+        identity=secrets.token_hex(8),
+        glance=glance or FLAVOURS[0],
+        sites=(CENTRAL, *edges),
+        run_directory=_new_run_directory(directory),
+        rados_timeout_s=30,
+        passwords={user: secrets.token_hex(16) for user in USERS},
+        ports={},
+    )
+
+
+def _new_run_directory(directory: Path) -> Path:
+    inside = directory / 'run'
+    if len(os.fsencode(inside)) <= _SOCKET_ROOM:
+        return inside
+    return Path(tempfile.mkdtemp(prefix='dcn-lab-', dir='/tmp'))
+
+
+def _rados_timeout_s(default: int) -> int:
+    text = os.environ.get('DCN_LAB_RADOS_TIMEOUT')
+    if not text:
+        return default
+    if not text.isdigit():
+        raise errors.LabError(
+            f'DCN_LAB_RADOS_TIMEOUT is {text!r}: expected whole seconds, or '
+            '0 to wait for ever'
+        )
+    return int(text)
