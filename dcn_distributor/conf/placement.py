@@ -1,0 +1,288 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""placement.yaml: which images go to which sites."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import itertools
+import re
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+import pydantic
+
+from dcn_distributor.conf import schema
+from dcn_distributor.conf import yaml_files
+from dcn_distributor.core import globs
+from dcn_distributor.core import matching
+from dcn_distributor.core import policies
+from dcn_distributor.core import selectors
+from dcn_distributor.core import sites
+from dcn_distributor.core import sizes
+from dcn_distributor.core import text
+
+_POLICY_NAME = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?')
+_HIGHEST_PRIORITY = 1_000_000
+
+# Glance does not let these be properties, and keeps os_glance_* to itself.
+_NO_PROPERTIES = frozenset(
+    (
+        *('checksum', 'container_format', 'created_at', 'direct_url'),
+        *('disk_format', 'file', 'id', 'locations', 'min_disk', 'min_ram'),
+        *('name', 'os_hash_algo', 'os_hash_value', 'os_hidden', 'owner'),
+        *('protected', 'schema', 'self', 'size', 'status', 'stores', 'tags'),
+        *('updated_at', 'virtual_size', 'visibility'),
+    )
+)
+
+
+def load(path: str, all_sites: sites.Sites) -> policies.PolicySet:
+    """Read placement.yaml, for these sites.
+
+    Raises ConfigError with everything wrong in it.
+    """
+    document = yaml_files.read(path)
+    names = [site.name for site in all_sites]
+    file = schema.validate(document, _File, {'sites': names})
+    return policies.PolicySet(
+        [
+            policy.to_core(name, document.line(('policies', name)))
+            for name, policy in file.policies.items()
+        ],
+        all_sites,
+    )
+
+
+def check(path: str) -> None:
+    """Read placement.yaml without knowing the sites; raise as load does."""
+    schema.validate(yaml_files.read(path), _File, {})
+
+
+def _policy_name(name: str) -> str:
+    if not _POLICY_NAME.fullmatch(name):
+        raise text.Malformed(
+            f'{text.quote(name)} is no name for a policy: expected 1 to 63 '
+            "letters, digits, '.', '_' or '-', with a letter or digit at "
+            'both ends'
+        )
+    return name
+
+
+def _known_site(name: str, info: pydantic.ValidationInfo) -> sites.SiteName:
+    known = (info.context or {}).get('sites')
+    if known is not None and name not in known:
+        raise text.Malformed(
+            f'no site {text.quote(name)} in sites.yaml'
+            f'{schema.did_you_mean(name, known)}'
+        )
+    return sites.SiteName(name)
+
+
+def _property_key(key: str) -> str:
+    if key in _NO_PROPERTIES or key.startswith('os_glance_'):
+        raise text.Malformed(
+            f'{text.quote(key)} is no property in Glance, so no image would '
+            'match'
+        )
+    return schema.not_blank(key)
+
+
+def _property_values(
+    value: object, handler: pydantic.ValidatorFunctionWrapHandler
+) -> tuple[str, ...]:
+    """Make of ``exists`` no values, which stands for any.
+
+    A property that has the value 'exists' is matched by ``[exists]``.
+    """
+    if value == 'exists':
+        return ()
+    values: tuple[str, ...] = handler(value)
+    return values
+
+
+def _parsed(parse: Callable[[str], Any]) -> pydantic.PlainValidator:
+    """Read a text by a grammar of the core."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, str):
+            raise text.Malformed(
+                f'expected a text, found {schema.found(value)}'
+            )
+        return parse(value)
+
+    return pydantic.PlainValidator(validate)
+
+
+_Ranges = tuple[tuple[sizes.Comparison, ...], ...]
+
+
+def _flat(ranges: _Ranges) -> tuple[sizes.Comparison, ...]:
+    return tuple(itertools.chain.from_iterable(ranges))
+
+
+def _satisfiable(ranges: _Ranges) -> _Ranges:
+    sizes.check_satisfiable(_flat(ranges))
+    return ranges
+
+
+def _not_empty(block: '_Block') -> '_Block':
+    if not block.to_core().conditions:
+        raise text.Malformed('expected at least one condition')
+    return block
+
+
+def _form(value: object) -> str | None:
+    """Tell which of the three forms of `sites` a value has."""
+    if isinstance(value, list):
+        return '<names>'
+    if isinstance(value, dict):
+        return '<labels>'
+    return '<all>'
+
+
+def _all(value: object, info: pydantic.ValidationInfo) -> policies.AllSites:
+    if value == 'all':
+        return policies.AllSites()
+    hint = ''
+    if isinstance(value, str):
+        if value in (info.context or {}).get('sites', ()):
+            hint = f'; did you mean [{value}]?'
+        elif re.search(r'[=!(]', value):
+            hint = f'; did you mean {{labels: "{value}"}}?'
+        hint = hint if value.isprintable() else ''
+    raise text.Malformed(
+        'expected all, a list of site names or {labels: SELECTOR}, found '
+        f'{schema.found(value)}{hint}'
+    )
+
+
+_Glob = Annotated[globs.Glob, _parsed(globs.parse)]
+_Comparisons = Annotated[tuple[sizes.Comparison, ...], _parsed(sizes.parse)]
+_Selector = Annotated[selectors.Selector, _parsed(selectors.parse)]
+_PolicyName = Annotated[str, pydantic.AfterValidator(_policy_name)]
+_PropertyKey = Annotated[str, pydantic.AfterValidator(_property_key)]
+_PropertyValues = Annotated[
+    schema.OneOrMore[schema.Text], pydantic.WrapValidator(_property_values)
+]
+_SiteNames = Annotated[
+    tuple[Annotated[str, pydantic.AfterValidator(_known_site)], ...],
+    pydantic.AfterValidator(schema.at_least_one),
+]
+_Size = Annotated[
+    schema.OneOrMore[_Comparisons], pydantic.AfterValidator(_satisfiable)
+]
+_Visibility = Literal['public', 'shared', 'community', 'private']
+
+
+class _Block(schema.Model):
+    """A match block. What is not asked for is empty."""
+
+    visibility: schema.OneOrMore[_Visibility] = ()
+    name: schema.OneOrMore[_Glob] = ()
+    owner: schema.OneOrMore[schema.Text] = ()
+    tags: schema.OneOrMore[schema.Text] = ()
+    properties: Annotated[
+        dict[_PropertyKey, _PropertyValues],
+        pydantic.AfterValidator(schema.at_least_one),
+    ] = {}
+    disk_format: schema.OneOrMore[schema.Text] = ()
+    container_format: schema.OneOrMore[schema.Text] = ()
+    size: _Size = ()
+    hidden: schema.Boolean | None = None
+    protected: schema.Boolean | None = None
+    any_: tuple['_NestedBlock', ...] = pydantic.Field((), alias='any')
+    not_: '_NestedBlock | None' = pydantic.Field(None, alias='not')
+
+    def to_core(self) -> matching.Block:
+        """Make conditions, those that cost least to test first."""
+        return matching.Block(
+            (*self._fields(), *self._contents(), *self._blocks())
+        )
+
+    def _fields(self) -> Iterator[matching.Condition]:
+        if self.visibility:
+            yield matching.OneOf('visibility', self.visibility)
+        if self.hidden is not None:
+            yield matching.Flag('hidden', self.hidden)
+        if self.protected is not None:
+            yield matching.Flag('protected', self.protected)
+        if self.disk_format:
+            yield matching.OneOf('disk_format', self.disk_format)
+        if self.container_format:
+            yield matching.OneOf('container_format', self.container_format)
+        if self.owner:
+            yield matching.OneOf('owner', self.owner)
+
+    def _contents(self) -> Iterator[matching.Condition]:
+        if self.tags:
+            yield matching.Tags(frozenset(self.tags))
+        for key, values in self.properties.items():
+            yield matching.Property(key, values)
+        if self.size:
+            yield matching.Size(_flat(self.size))
+        if self.name:
+            yield matching.Name(self.name)
+
+    def _blocks(self) -> Iterator[matching.Condition]:
+        if self.any_:
+            yield matching.Any(tuple(b.to_core() for b in self.any_))
+        if self.not_ is not None:
+            yield matching.Not(self.not_.to_core())
+
+
+_NestedBlock = Annotated[_Block, pydantic.AfterValidator(_not_empty)]
+
+
+class _Labels(schema.Model):
+    labels: _Selector
+
+
+class _Policy(schema.Model):
+    match: _Block
+    sites: Annotated[
+        Annotated[Any, pydantic.PlainValidator(_all), pydantic.Tag('<all>')]
+        | Annotated[_SiteNames, pydantic.Tag('<names>')]
+        | Annotated[_Labels, pydantic.Tag('<labels>')],
+        pydantic.Discriminator(_form),
+    ]
+    exclude: _SiteNames = ()
+    deny: schema.Boolean = False
+    priority: Annotated[
+        int, pydantic.Field(ge=-_HIGHEST_PRIORITY, le=_HIGHEST_PRIORITY)
+    ] = 0
+
+    def to_core(self, name: str, origin: str) -> policies.Policy:
+        """Make a policy of what the file says."""
+        return policies.Policy(
+            name,
+            self.match.to_core(),
+            self._selection(),
+            exclude=frozenset(map(sites.SiteName, self.exclude)),
+            deny=self.deny,
+            priority=self.priority,
+            origin=origin,
+        )
+
+    def _selection(self) -> policies.Selection:
+        if isinstance(self.sites, _Labels):
+            return policies.LabelledSites(self.sites.labels)
+        if isinstance(self.sites, tuple):
+            return policies.NamedSites(
+                frozenset(map(sites.SiteName, self.sites))
+            )
+        return policies.AllSites()
+
+
+class _File(schema.Model):
+    version: Literal['1']
+    policies: dict[_PolicyName, _Policy]
