@@ -569,8 +569,9 @@ def _classify(
         error, hint = special[exc.code](text)
     else:
         error, hint = _BY_STATUS.get(exc.code, _OUTAGE)
-    said = f'Glance answered {exc.code}: {text}'
-    return error, said + hint.format(policy=policy)
+    code = str(exc.code)
+    said = text if text.startswith(code) else f'{code}: {text}'
+    return error, f'Glance answered {said}' + hint.format(policy=policy)
 
 
 def _from_keystone(exc: Any) -> tuple[_Error, str]:
