@@ -24,9 +24,6 @@ from types import MappingProxyType
 from dcn_distributor.core import images
 from dcn_distributor.core import retry
 
-_NO_SETBACKS: Mapping[images.StoreId, 'Setback'] = MappingProxyType({})
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setback:
     """What stands against trying one store again.
@@ -77,7 +74,9 @@ class History:
 
     fingerprint: object = None
     request: Request | None = None
-    setbacks: Mapping[images.StoreId, Setback] = _NO_SETBACKS
+    setbacks: Mapping[images.StoreId, Setback] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     @property
     def is_empty(self) -> bool:

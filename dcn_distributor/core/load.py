@@ -50,8 +50,12 @@ class Trouble:
 class Load:
     """The imports under way by image, the troubles by store."""
 
-    running: Mapping[images.ImageId, Running] = MappingProxyType({})
-    troubles: Mapping[images.StoreId, Trouble] = MappingProxyType({})
+    running: Mapping[images.ImageId, Running] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    troubles: Mapping[images.StoreId, Trouble] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     @property
     def busy(self) -> int:
