@@ -10,3 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 """The message bus: what Glance tells, and what operators ask of agents."""
+
+import warnings
+
+# NOTE: oslo.messaging imports oslo.service, which imports eventlet wherever
+# that is installed, and eventlet greets with a page of warnings. Nothing here
+# uses it: listeners and servers are told to run in threads.
+warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
