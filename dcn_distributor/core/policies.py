@@ -23,6 +23,7 @@ Nothing here asks whether the image can be copied, or already is.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -135,10 +136,10 @@ class PolicySet:
         )
         self.sites = all_sites
         self._voices = tuple(_Voice.of(p, all_sites) for p in self.policies)
-        self._unmatched = tuple(
-            decisions.Decision(site, False, None, _NO_MATCH)
+        self._unmatched = {
+            site.name: decisions.Decision(site, False, None, _NO_MATCH)
             for site in all_sites
-        )
+        }
         self._settled = functools.lru_cache(_REMEMBERED)(self._settle)
 
     def decide(self, image: images.Image) -> decisions.Decisions:
@@ -178,47 +179,49 @@ class PolicySet:
         # lowest precedence to the highest.
         placing = [v for v in reversed(voices) if not v.policy.deny]
         denying = [v for v in reversed(voices) if v.policy.deny]
-        settled = list(placing[-1].unselected if placing else self._unmatched)
-        for said in (
-            *(v.exclusions for v in placing),
-            *(v.says for v in placing),
-            *(v.says for v in denying),
-        ):
-            for index, decision in said:
-                settled[index] = decision
+        settled = dict(placing[-1].unselected if placing else self._unmatched)
+        for voice in placing:
+            settled.update(voice.exclusions)
+        for voice in (*placing, *denying):
+            settled.update(voice.says)
         return decisions.Decisions(
-            _priority([v.policy for v in voices]), tuple(settled)
+            _priority([v.policy for v in voices]), tuple(settled.values())
         )
 
 
 _NO_MATCH = 'not wanted: no policy matches'
 
-_Said = tuple[tuple[int, decisions.Decision], ...]
+_Said = Mapping[sites.SiteName, decisions.Decision]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Voice:
-    """What a policy says of the sites, by their index, when it matches."""
+    """What a policy says of the sites when it matches.
+
+    Each mapping is in the order of sites.yaml; `unselected` has all sites.
+    """
 
     policy: Policy
     says: _Said
     exclusions: _Said
-    unselected: tuple[decisions.Decision, ...]
+    unselected: _Said
 
     @classmethod
     def of(cls, policy: Policy, all_sites: sites.Sites) -> '_Voice':
-        said = [
-            (index, _wanted_or_denied(policy, site))
-            for index, site in enumerate(all_sites)
-            if policy.reaches(site)
-        ]
-        excluded = [
-            (index, _excluded(policy, site))
-            for index, site in enumerate(all_sites)
-            if policy.excludes(site)
-        ]
-        unselected = [_unselected(policy, site) for site in all_sites]
-        return cls(policy, tuple(said), tuple(excluded), tuple(unselected))
+        return cls(
+            policy,
+            {
+                site.name: _wanted_or_denied(policy, site)
+                for site in all_sites
+                if policy.reaches(site)
+            },
+            {
+                site.name: _excluded(policy, site)
+                for site in all_sites
+                if policy.excludes(site)
+            },
+            {site.name: _unselected(policy, site) for site in all_sites},
+        )
 
 
 def _wanted_or_denied(policy: Policy, site: sites.Site) -> decisions.Decision:
