@@ -60,9 +60,14 @@ def follow(
             progress_s=now,
         )
     request = dataclasses.replace(request, task_id=image.import_task)
-    if task is None:
-        return request
-    seen = (task.status, task.message, task.updated_at_s, image.importing_to)
+    seen = None
+    if task is not None:
+        seen = (
+            task.status,
+            task.message,
+            task.updated_at_s,
+            image.importing_to,
+        )
     return request.seen(seen, now)
 
 
@@ -113,3 +118,16 @@ def failure(image: images.Image, store: images.StoreId) -> str:
     if store in image.failed_import:
         return 'Glance lists the store as failed'
     return 'the import ended without the copy and without a word'
+
+
+def being_written(
+    image: images.Image, request: histories.Request
+) -> images.StoreId | None:
+    """The store a running import is at, None while it stages.
+
+    Glance takes the stores in the order of the request; its list
+    ``os_glance_importing_to_stores`` is in another. That it stages shows
+    nowhere but in its task, which has copied nothing yet.
+    """
+    left = [s for s in request.stores if s in image.importing_to]
+    return left[0] if left else None

@@ -200,22 +200,22 @@ class Reconciler:
         if not planner.is_stuck(request, image, self._limits, now):
             return history
         silent_s = now - request.progress_s
+        suspect = following.being_written(image, request)
         LOG.warning(
             'image=%s import %s is stuck: no sign of life for %.0f s, at '
-            'store %s. See the log of the Glance API host and the health of '
-            "that store's cluster; Glance lets the lock be broken after an "
-            'hour.',
+            '%s. See the log of the Glance API host and the health of that '
+            "store's cluster; Glance lets the lock be broken after an hour.",
             image.id,
             image.import_task,
             silent_s,
-            ', '.join(image.importing_to[:1]) or 'staging',
+            'staging' if suspect is None else f'store {suspect}',
         )
         history = history.with_request(
             dataclasses.replace(request, is_stuck=True)
         )
-        for store in image.importing_to[:1]:
+        if suspect is not None:
             reason = f'the import was stuck for {silent_s:.0f} s'
-            history = self._failed(image, history, store, reason)
+            history = self._failed(image, history, suspect, reason)
         return history
 
     # -- what to ask for

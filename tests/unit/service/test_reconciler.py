@@ -1,0 +1,414 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What an agent brings about, told by what Glance holds in the end."""
+
+import dataclasses
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import matching
+from dcn_distributor.core import policies
+from tests.unit.service import world as worlds
+
+BOTH = {'dcn0', 'dcn1'}
+PUBLIC = matching.Block((matching.OneOf('visibility', ('public',)),))
+
+
+def test_an_active_image_reaches_all_its_sites_by_one_import():
+    world = worlds.World()
+    image_id = world.add()
+
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+    assert world.asked(image_id) == [BOTH]
+    assert not world.ledger.knows(image_id)
+
+
+def test_nothing_is_copied_that_no_policy_wants():
+    world = worlds.World(rules=[worlds.policy(match=PUBLIC)])
+    image_id = world.add(visibility='private')
+
+    world.run()
+
+    assert world.stores(image_id) == set()
+
+
+def test_a_change_of_the_image_brings_its_copies():
+    world = worlds.World(rules=[worlds.policy(match=PUBLIC)])
+    image_id = world.add(visibility='private')
+    world.run()
+
+    world.glance.change(image_id, visibility='public')
+    world.hint(image_id)
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_an_image_is_copied_once_it_is_active():
+    world = worlds.World()
+    image_id = world.add(status='queued')
+    world.run()
+    assert world.asked(image_id) == []
+
+    world.glance.change(image_id, status='active')
+    world.hint(image_id)
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_only_missing_stores_are_asked_for():
+    world = worlds.World()
+    image_id = world.add(stores=frozenset({'central', 'dcn1'}))
+
+    world.run()
+
+    assert world.asked(image_id) == [{'dcn0'}]
+
+
+def test_a_copy_that_is_no_longer_wanted_stays():
+    world = worlds.World(rules=[worlds.policy(match=PUBLIC)])
+    image_id = world.add()
+    world.run()
+
+    world.glance.change(image_id, visibility='private')
+    world.hint(image_id)
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_failed_store_is_tried_alone_until_it_works():
+    world = worlds.World()
+    world.glance.fail('dcn0')
+    image_id = world.add()
+
+    world.run(600)
+    assert world.stores(image_id) == {'dcn1'}
+    assert all(asked == {'dcn0'} for asked in world.asked(image_id)[1:])
+
+    world.glance.heal()
+    world.run(700)
+    assert world.stores(image_id) == BOTH
+
+
+def test_tries_become_rarer_up_to_the_cap():
+    world = worlds.World(names=['dcn0'])
+    world.glance.fail('dcn0')
+    image_id = world.add()
+
+    world.run(24 * 3600)
+
+    tries = len(world.asked(image_id))
+    assert 24 * 6 <= tries <= 24 * 6 * 1.4 + 10
+
+
+@pytest.mark.parametrize('fault', ['lose', 'fail_staging'])
+def test_a_copy_that_fails_without_a_word_is_tried_again(fault):
+    world = worlds.World()
+    if fault == 'lose':
+        world.glance.lose('dcn0', 'dcn1')
+    else:
+        world.glance.fail_staging()
+    image_id = world.add()
+    world.run(60)
+    assert world.stores(image_id) == set()
+
+    world.glance.heal()
+    world.run(1500)
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_dead_site_holds_up_no_other_site():
+    world = worlds.World()
+    world.glance.hang('dcn0')
+    first = world.add()
+    world.run(2000)  # found stuck by now
+
+    later = [world.add(f'image {number}') for number in range(20)]
+    world.run(600)
+
+    assert all(world.stores(image_id) == {'dcn1'} for image_id in later)
+    assert world.stores(first) == set()
+
+
+def test_a_site_that_came_back_gets_all_it_missed():
+    world = worlds.World()
+    world.glance.fail('dcn0')
+    missed = [world.add(f'image {number}') for number in range(20)]
+    world.run(3600)
+
+    world.glance.heal()
+    world.run(1800)
+
+    assert all(world.stores(image_id) == BOTH for image_id in missed)
+
+
+def test_a_failing_site_is_tried_by_one_image_at_a_time():
+    world = worlds.World()
+    world.glance.fail('dcn0')
+    for number in range(20):
+        world.add(f'image {number}')
+    world.run(60)
+    before = len(world.glance.imports)
+
+    world.run(3600)
+
+    # Otherwise each of the 20 would have asked some eight times.
+    assert len(world.glance.imports) - before <= 20
+
+
+def test_an_import_left_by_a_dead_api_is_replaced():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(3)
+    world.glance.crash()
+    world.glance.remove_orphans()
+
+    world.run(3 * 3600)
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_lock_without_a_task_is_broken_after_a_while():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(2)
+    world.glance.crash()
+    world.glance.lose_task(image_id)
+    world.glance.remove_orphans()
+
+    world.run(60)
+    assert len(world.asked(image_id)) == 1
+
+    world.run(300)
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_new_agent_finds_the_import_of_the_old_one():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(3)
+
+    world.start_agent()
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+    assert world.asked(image_id) == [BOTH]
+
+
+def test_an_agent_started_late_finds_what_it_missed():
+    world = worlds.World()
+    image_id = world.glance.add().id
+
+    world.start_agent()
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_somebody_elses_import_is_waited_for():
+    world = worlds.World()
+    image = world.glance.add()
+    world.glance.import_by_another(image.id, ['dcn1'])
+    world.hint(image.id)
+
+    world.run()
+
+    assert world.stores(image.id) == BOTH
+    assert world.asked(image.id) == [{'dcn0'}]
+
+
+def test_a_refused_image_is_not_tried_until_it_changes():
+    world = worlds.World()
+    image_id = world.add(disk_format=None)
+    world.run(3600)
+    assert world.asked(image_id) == []
+    assert world.ledger.history(image_id).setbacks['dcn0'].is_permanent
+
+    world.glance.change(image_id, disk_format='raw')
+    world.hint(image_id)
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_refused_image_is_tried_again_when_asked_for():
+    world = worlds.World()
+    world.glance.go_down(calls=0)
+    image_id = world.add(disk_format=None)
+    world.run()
+    denied = world.ledger.history(image_id).setbacks['dcn0']
+    assert denied.is_permanent
+
+    world.rule_book.start_anew()
+    world.glance.change(image_id, disk_format='raw')
+    world.hint(image_id)
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_store_unknown_to_glance_costs_the_others_nothing(caplog):
+    world = worlds.World(
+        names=['dcn0', 'dcn1', 'dcn9'], stores=['dcn0', 'dcn1']
+    )
+    image_id = world.add()
+
+    world.run(3600)
+
+    assert world.stores(image_id) == BOTH
+    assert world.asked(image_id) == [BOTH]
+    assert 'dcn9' in caplog.text
+
+
+def test_imports_keep_to_the_limit_and_all_get_their_turn():
+    world = worlds.World()
+    many = [world.add(f'image {number}') for number in range(30)]
+
+    world.run(600)
+
+    assert all(world.stores(image_id) == BOTH for image_id in many)
+    assert world.most_at_once == world.limits.imports
+
+
+def test_a_higher_priority_goes_first_when_copies_wait():
+    urgent = matching.Block((matching.OneOf('owner', ('boss',)),))
+    world = worlds.World(
+        rules=[
+            worlds.policy(),
+            worlds.policy('urgent', match=urgent, priority=10),
+        ],
+        limits=dataclasses.replace(worlds.LIMITS, imports=1),
+    )
+    many = [world.add(f'image {number}') for number in range(10)]
+    boss = world.add('boss', owner='boss')
+
+    world.run(300)
+
+    order = [one.image_id for one in world.glance.imports]
+    assert order.index(boss) == 1
+    assert set(order) == {*many, boss}
+
+
+def test_an_image_deleted_while_it_is_copied_is_forgotten():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(2)
+    world.glance.delete(image_id)
+
+    world.run(60)
+
+    assert not world.ledger.knows(image_id)
+    assert world.ledger.load.busy == 0
+
+
+def test_an_image_deactivated_while_it_is_copied_is_left_alone():
+    world = worlds.World()
+    world.glance.fail('dcn0')
+    image_id = world.add()
+    world.run(2)
+    world.glance.change(image_id, status='deactivated')
+
+    world.run(3600)
+
+    assert len(world.asked(image_id)) == 1
+    assert not world.ledger.knows(image_id)
+
+
+def test_an_outage_of_glance_only_delays():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(2)
+    world.glance.go_down()
+    world.run(4 * 3600)
+
+    world.glance.come_up()
+    world.run(700)
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_an_outage_is_told_once(caplog):
+    caplog.set_level('INFO')
+    world = worlds.World()
+    world.glance.go_down()
+    for number in range(50):
+        world.hint(world.glance.add(f'image {number}').id)
+    world.run(3600)
+    world.glance.come_up()
+    world.run(700)
+
+    assert caplog.text.count('cannot be looked at') == 1
+    assert caplog.text.count('can be looked at again') == 1
+
+
+def test_an_error_at_the_start_gives_the_slot_back():
+    world = worlds.World(limits=dataclasses.replace(worlds.LIMITS, imports=1))
+    image_id = world.add()
+    error = exceptions.GlanceUnavailable('lost on the way')
+    world.glance.go_down(calls=3, error=error)
+
+    world.run(120)
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_a_change_of_policies_copies_more():
+    world = worlds.World(rules=[])
+    image_id = world.add()
+    world.run()
+    assert world.stores(image_id) == set()
+
+    world.rules = (worlds.policy(),)
+    assert world.rule_book.reload()
+    world.resync()
+    world.run()
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_each_transition_is_one_line(caplog):
+    caplog.set_level('INFO')
+    world = worlds.World(names=['dcn0'])
+    image_id = world.add()
+
+    world.run()
+
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.getMessage().startswith('placement ')
+    ]
+    assert len(lines) == 2
+    for line, state in zip(lines, ('copying', 'present'), strict=True):
+        assert f'image={image_id} store=dcn0 state={state} ' in line
+        assert 'engine=copy-image seconds=' in line
+        assert 'reason=' in line
+
+
+def test_a_denied_site_is_never_asked_for():
+    deny = worlds.policy(
+        'no',
+        deny=True,
+        selection=policies.NamedSites(frozenset(['dcn0'])),
+    )
+    world = worlds.World(rules=[worlds.policy(), deny])
+    image_id = world.add()
+
+    world.run()
+
+    assert world.stores(image_id) == {'dcn1'}
