@@ -163,12 +163,13 @@ class PolicySet:
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Name policies that cannot do what they seem to be for.
-
-        One line each, beginning with the policy's origin.
-        """
+        """Name what can have no effect, one ``FILE:LINE: warning:`` each."""
+        if not self.policies:
+            return ('warning: there are no policies: no image is copied',)
+        if not len(self.sites):
+            return ('warning: there are no sites: no image is copied',)
         return tuple(
-            f'{p.origin}: policy {p.name}: {doubt}'
+            f'{p.origin}: warning: policy {p.name}: {doubt}'
             for p in self.policies
             for doubt in _doubts(p, self)
         )

@@ -1,0 +1,205 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""dcn-distributor: the operators' command line.
+
+One module of this package for every command, as a command of cliff; the
+entry points `dcn_distributor.cli` in setup.cfg name them. Here is what all
+have in common: the configuration, and what becomes of errors.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Sequence
+import difflib
+import importlib.metadata
+import io
+import logging
+import os
+import sys
+import traceback
+
+from cliff import app
+from cliff import commandmanager
+from oslo_config import cfg
+
+from dcn_distributor import conf as configuration
+from dcn_distributor import exceptions
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+PARTLY_DONE = 3
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  failed
+  2  wrong usage, or something wrong in the configuration
+  3  partly done"""
+
+DESCRIPTION = """\
+Brings Glance images to the sites of a distributed cloud.
+
+'dcn-distributor COMMAND --help' says more of a command."""
+
+
+class Cli(app.App):  # type: ignore[misc]
+    """The application, without cliff's interactive shell."""
+
+    NAME = 'dcn-distributor'
+    LOG = logging.getLogger(__name__)
+    # cliff counts from 0 for warnings only; its default shows INFO, too.
+    DEFAULT_VERBOSE_LEVEL = 0
+
+    def __init__(self) -> None:
+        super().__init__(
+            description=DESCRIPTION,
+            version=importlib.metadata.version('dcn_distributor'),
+            command_manager=_commands(),
+            deferred_help=True,
+        )
+
+    def build_option_parser(
+        self, description: str, version: str
+    ) -> argparse.ArgumentParser:
+        """Add the options that every command has."""
+        parser: argparse.ArgumentParser = super().build_option_parser(
+            description,
+            version,
+            {
+                'prog': self.NAME,
+                'epilog': EXIT_CODES,
+                'formatter_class': argparse.RawDescriptionHelpFormatter,
+                # An abbreviation could stand for a command's own option.
+                'allow_abbrev': False,
+            },
+        )
+        parser.add_argument(
+            '--config-file',
+            action='append',
+            metavar='FILE',
+            help='A configuration file; may be repeated, later ones win. '
+            'Default: /etc/dcn_distributor/dcn_distributor.conf, if it '
+            'exists.',
+        )
+        return parser
+
+    def read_configuration(
+        self, *register: Callable[[cfg.ConfigOpts], None]
+    ) -> tuple[cfg.ConfigOpts, configuration.Settings]:
+        """Read the files of --config-file, for a command.
+
+        `register` are functions that add options of clients. Raises
+        ConfigError.
+        """
+        conf = cfg.ConfigOpts()
+        for function in (configuration.register_opts, *register):
+            function(conf)
+        files = self.options.config_file
+        return conf, configuration.read(conf, [], files)
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Run one command; return the exit code, whatever happens.
+
+        Wrong arguments and --help exit by themselves, with 2 and 0.
+        """
+        self.options = argparse.Namespace(debug='--debug' in argv)
+        try:
+            result = self._run(argv)
+            self.stdout.flush()
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Python would flush stdout once more at exit, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        except Exception as exc:
+            return self._report(exc)
+        return result
+
+    def run_subcommand(self, argv: Sequence[str]) -> int:
+        """Run the command that `argv` begins with, its errors not caught."""
+        try:
+            factory, name, arguments = self.command_manager.find_command(argv)
+        except ValueError:
+            self.parser.error(self._unknown(argv[0]))
+        command = factory(self, self.options)
+        parser = command.get_parser(f'{self.NAME} {name}')
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parsed = parser.parse_args(arguments)
+        return int(command.run(parsed) or DONE)
+
+    def _run(self, argv: Sequence[str]) -> int:
+        self.options, rest = self.parser.parse_known_args(argv)
+        self.configure_logging()
+        if rest[:1] == ['help']:
+            del rest[0]
+            self.options.deferred_help = True
+        if not rest:
+            self.print_help_if_requested()
+            self.parser.error('a command is missing; --help lists them')
+        if self.options.deferred_help:
+            rest.append('--help')
+        return self.run_subcommand(rest)
+
+    def _unknown(self, word: str) -> str:
+        if word.startswith('-'):
+            return f'unrecognized option {word!r}'
+        near = difflib.get_close_matches(word, self.command_manager.commands)
+        hint = f'; did you mean {near[0]!r}?' if near else ''
+        return f'unknown command {word!r}{hint}'
+
+    def _report(self, exc: Exception) -> int:
+        """Print an error; return the exit code it stands for."""
+        if self.options.debug:
+            traceback.print_exception(exc, file=self.stderr)
+        if isinstance(exc, exceptions.ConfigError):
+            self.stderr.write(f'{_safe(str(exc))}\n')
+            return USAGE
+        message = str(exc)
+        if not isinstance(exc, exceptions.DistributorError):
+            message = f'unexpected {type(exc).__name__}: {message}'
+            if not self.options.debug:
+                message += ' (--debug shows where)'
+        self.stderr.write(f'{self.NAME}: {_safe(message)}\n')
+        return FAILED
+
+
+def _commands() -> commandmanager.CommandManager:
+    """Find the commands; cliff by itself would import every one of them."""
+    manager = commandmanager.CommandManager(None)
+    for entry in importlib.metadata.entry_points(group='dcn_distributor.cli'):
+        manager.commands[entry.name] = entry
+    return manager
+
+
+def _safe(message: str) -> str:
+    """Escape what could do harm on a terminal, but keep the lines."""
+    return '\n'.join(
+        ''.join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        for line in message.split('\n')
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a letter is no reason to fail.
+            stream.reconfigure(errors='backslashreplace')
+    return Cli().run(sys.argv[1:] if argv is None else list(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
