@@ -36,7 +36,10 @@ LIMITS = planner.Limits(
 )
 
 
-def policy(name='all', match=matching.Block(()), **attributes):
+EVERY_IMAGE = matching.Block(())
+
+
+def policy(name='all', match=EVERY_IMAGE, **attributes):
     """Make a policy that sends all images everywhere unless told else."""
     return policies.Policy(
         name=name,

@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Whatever goes wrong, in whatever order: the end is what was asked for."""
+
+import contextlib
+import dataclasses
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from dcn_distributor import exceptions
+from tests.unit.service import world as worlds
+
+STORES = ['dcn0', 'dcn1', 'dcn2']
+
+stores = st.sampled_from(STORES)
+numbers = st.integers(0, 9)
+happenings = st.one_of(
+    st.tuples(st.just('add'), numbers),
+    st.tuples(st.just('delete'), numbers),
+    st.tuples(st.just('deactivate'), numbers),
+    st.tuples(st.just('hint'), numbers),
+    st.tuples(st.just('run'), st.integers(1, 40)),
+    st.tuples(st.just('long run'), st.integers(1000, 5000)),
+    st.tuples(st.just('fail'), stores),
+    st.tuples(st.just('lose'), stores),
+    st.tuples(st.just('hang'), stores),
+    st.tuples(st.just('heal'), st.none()),
+    st.tuples(st.just('fail_staging'), st.none()),
+    st.tuples(st.just('crash'), st.none()),
+    st.tuples(st.just('go_down'), st.integers(1, 30)),
+    st.tuples(st.just('another'), st.tuples(numbers, stores)),
+    st.tuples(st.just('restart'), st.none()),
+    st.tuples(st.just('resync'), st.none()),
+)
+
+
+class Story:
+    """Makes things happen to a world, and remembers what is left of it."""
+
+    def __init__(self):
+        limits = dataclasses.replace(worlds.LIMITS, stores_per_import=2)
+        self.world = worlds.World(names=STORES, limits=limits)
+        self.ids = []
+
+    def happen(self, what, argument):
+        name = what.replace(' ', '_')
+        act = getattr(self, f'_{name}', None)
+        if act is not None:
+            act(argument)
+        elif argument is None:
+            getattr(self.world.glance, name)()
+        else:
+            getattr(self.world.glance, name)(argument)
+
+    def _one(self, number):
+        return self.ids[number % len(self.ids)] if self.ids else None
+
+    def _add(self, number):
+        self.ids.append(self.world.add(f'image {number}'))
+
+    def _delete(self, number):
+        if (image_id := self._one(number)) is not None:
+            self.ids.remove(image_id)
+            self.world.glance.delete(image_id)
+
+    def _deactivate(self, number):
+        if (image_id := self._one(number)) is not None:
+            self.world.glance.change(image_id, status='deactivated')
+            self.world.hint(image_id)
+
+    def _hint(self, number):
+        if (image_id := self._one(number)) is not None:
+            self.world.hint(image_id)
+
+    def _run(self, seconds):
+        self.world.run(seconds)
+
+    _long_run = _run
+
+    def _go_down(self, calls):
+        self.world.glance.go_down(calls=calls)
+
+    def _another(self, argument):
+        number, store = argument
+        image_id = self._one(number)
+        if image_id is None:
+            return
+        with contextlib.suppress(exceptions.DistributorError):
+            self.world.glance.import_by_another(image_id, [store])
+
+    def _restart(self, _):
+        self.world.glance.come_up()
+        self.world.start_agent()
+
+    def _resync(self, _):
+        self.world.glance.come_up()
+        self.world.resync()
+
+    def end_well(self):
+        """Repair everything, and give it three hours."""
+        self.world.glance.come_up()
+        self.world.glance.heal()
+        self.world.glance.remove_orphans()
+        for _ in range(3):
+            self.world.resync()
+            self.world.run(3600)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(happenings, max_size=25))
+def test_all_that_is_wanted_arrives_in_the_end(story):
+    told = Story()
+    for what, argument in story:
+        told.happen(what, argument)
+    told.end_well()
+
+    world = told.world
+    for image_id in told.ids:
+        is_active = world.glance.get(image_id).is_active
+        if is_active:
+            assert world.stores(image_id) == set(STORES)
+        assert not world.ledger.knows(image_id)
+    assert world.ledger.load.busy == 0
+    assert not world.ledger.load.running
