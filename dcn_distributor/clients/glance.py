@@ -571,7 +571,8 @@ def _classify(
         error, hint = _BY_STATUS.get(exc.code, _OUTAGE)
     code = str(exc.code)
     said = text if text.startswith(code) else f'{code}: {text}'
-    return error, f'Glance answered {said}' + hint.format(policy=policy)
+    said = f'Glance answered {said}'.removesuffix('.')
+    return error, said + hint.format(policy=policy)
 
 
 def _from_keystone(exc: Any) -> tuple[_Error, str]:

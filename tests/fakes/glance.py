@@ -245,7 +245,11 @@ class FakeGlance:
         return all(ended)
 
     def copy_some(self, image_id: images.ImageId, mib: int) -> None:
-        """Show progress in the task, as Glance does once a minute."""
+        """Show progress in the task.
+
+        Glance does so once a minute and after the last byte of each store;
+        the figure of one store stands until the next one's first.
+        """
         with self._lock:
             running = self._holder(self._images[image_id])
             assert running is not None, 'no import is running'
@@ -299,8 +303,13 @@ class FakeGlance:
                 if one.is_staged and one.left:
                     self._orphans.add((one.image_id, one.left[0]))
 
+    def leave_orphan(self, image_id: images.ImageId, store: str) -> None:
+        """Leave data of an image in a store that Glance knows nothing of."""
+        with self._lock:
+            self._orphans.add((image_id, images.StoreId(store)))
+
     def remove_orphans(self) -> None:
-        """Remove what a crash left in the stores."""
+        """Remove what crashes left in the stores."""
         with self._lock:
             self._orphans.clear()
 
@@ -484,8 +493,10 @@ class FakeGlance:
         }
         if store in self._failing or (image.id, store) in self._orphans:
             changes['failed_import'] = image.failed_import | {store}
-        elif store not in self._losing:
-            changes['stores'] = image.stores | {store}
+        else:
+            self.copy_some(image.id, (image.size_bytes or 0) // _MIB)
+            if store not in self._losing:
+                changes['stores'] = image.stores | {store}
         self._save(one.image_id, **changes)
 
 

@@ -322,7 +322,7 @@ def test_image_deleted_while_listing_hides_no_other(
 ) -> None:
     cloud.answer = index = Index(20)
     expected = {str(one['id']) for one in index.images}
-    listed = []
+    listed: list[str] = []
 
     for image in paged.list():
         if len(listed) == at:

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Worlds for the contract suite, and the lab that one of them needs."""
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+
+import pytest
+
+from lab import deployment
+from tests.contract import worlds
+
+
+@pytest.fixture(scope='session')
+def running_lab(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[deployment.Lab]:
+    """Return the lab that the environment names, or one for this session.
+
+    ``eval "$(tools/lab env)"`` names one, which is left as it is.
+    """
+    if 'LAB_AGENT_CONF' in os.environ:
+        yield deployment.Lab(Path(os.environ['LAB_DIR']))
+        return
+    lab = deployment.Lab(
+        tmp_path_factory.mktemp('lab'), sites=('dcn0', 'dcn1')
+    )
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down(purge=True)
+
+
+@pytest.fixture(scope='session')
+def logged_in(running_lab: deployment.Lab) -> Iterator[worlds.RealWorld]:
+    """Return a world for the session: to log in takes longer than a test."""
+    world = worlds.RealWorld(running_lab)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def real_world(logged_in: worlds.RealWorld) -> Iterator[worlds.RealWorld]:
+    yield logged_in
+    logged_in.clean()
+
+
+@pytest.fixture(params=['fake', pytest.param('glance', marks=pytest.mark.lab)])
+def world(request: pytest.FixtureRequest) -> worlds.World:
+    """Return a world, once a fake and once a real one."""
+    if request.param == 'fake':
+        return worlds.FakeWorld()
+    real: worlds.RealWorld = request.getfixturevalue('real_world')
+    return real
