@@ -141,6 +141,17 @@ def _not_empty(block: '_Block') -> '_Block':
     return block
 
 
+def _priority(written: str) -> int:
+    if re.fullmatch('[+-]?[0-9]{1,7}', written):
+        priority = int(written)
+        if abs(priority) <= _HIGHEST_PRIORITY:
+            return priority
+    raise text.Malformed(
+        f'expected a whole number from {-_HIGHEST_PRIORITY} to '
+        f'{_HIGHEST_PRIORITY}, found {text.quote(written)}'
+    )
+
+
 def _form(value: object) -> str | None:
     """Tell which of the three forms of `sites` a value has."""
     if isinstance(value, list):
@@ -169,15 +180,13 @@ def _all(value: object, info: pydantic.ValidationInfo) -> policies.AllSites:
 _Glob = Annotated[globs.Glob, _parsed(globs.parse)]
 _Comparisons = Annotated[tuple[sizes.Comparison, ...], _parsed(sizes.parse)]
 _Selector = Annotated[selectors.Selector, _parsed(selectors.parse)]
+_Priority = Annotated[int, _parsed(_priority)]
 _PolicyName = Annotated[str, pydantic.AfterValidator(_policy_name)]
 _PropertyKey = Annotated[str, pydantic.AfterValidator(_property_key)]
 _PropertyValues = Annotated[
     schema.OneOrMore[schema.Text], pydantic.WrapValidator(_property_values)
 ]
-_SiteNames = Annotated[
-    tuple[Annotated[str, pydantic.AfterValidator(_known_site)], ...],
-    pydantic.AfterValidator(schema.at_least_one),
-]
+_KnownSite = Annotated[str, pydantic.AfterValidator(_known_site)]
 _Size = Annotated[
     schema.OneOrMore[_Comparisons], pydantic.AfterValidator(_satisfiable)
 ]
@@ -200,7 +209,9 @@ class _Block(schema.Model):
     size: _Size = ()
     hidden: schema.Boolean | None = None
     protected: schema.Boolean | None = None
-    any_: tuple['_NestedBlock', ...] = pydantic.Field((), alias='any')
+    any_: Annotated[
+        list['_NestedBlock'], pydantic.AfterValidator(schema.at_least_one)
+    ] = pydantic.Field([], alias='any')
     not_: '_NestedBlock | None' = pydantic.Field(None, alias='not')
 
     def to_core(self) -> matching.Block:
@@ -244,6 +255,8 @@ _NestedBlock = Annotated[_Block, pydantic.AfterValidator(_not_empty)]
 
 
 class _Labels(schema.Model):
+    misplaced = {'exclude': "it stands beside 'sites'"}
+
     labels: _Selector
 
 
@@ -251,15 +264,13 @@ class _Policy(schema.Model):
     match: _Block
     sites: Annotated[
         Annotated[Any, pydantic.PlainValidator(_all), pydantic.Tag('<all>')]
-        | Annotated[_SiteNames, pydantic.Tag('<names>')]
+        | Annotated[schema.OneOrMore[_KnownSite], pydantic.Tag('<names>')]
         | Annotated[_Labels, pydantic.Tag('<labels>')],
         pydantic.Discriminator(_form),
     ]
-    exclude: _SiteNames = ()
+    exclude: schema.OneOrMore[_KnownSite] = ()
     deny: schema.Boolean = False
-    priority: Annotated[
-        int, pydantic.Field(ge=-_HIGHEST_PRIORITY, le=_HIGHEST_PRIORITY)
-    ] = 0
+    priority: _Priority = 0
 
     def to_core(self, name: str, origin: str) -> policies.Policy:
         """Make a policy of what the file says."""

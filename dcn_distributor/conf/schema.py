@@ -22,6 +22,7 @@ import difflib
 import typing
 from typing import Annotated
 from typing import Any
+from typing import ClassVar
 from typing import TypeVar
 
 import pydantic
@@ -36,8 +37,6 @@ _Model = TypeVar('_Model', bound='Model')
 
 _EXPECTED = {
     'dict_type': 'a mapping',
-    'int_parsing': 'a whole number',
-    'int_type': 'a whole number',
     'list_type': 'a list',
     'model_type': 'a mapping',
     'string_type': 'a text',
@@ -46,8 +45,12 @@ _EXPECTED = {
 
 
 class Model(pydantic.BaseModel):
-    """A mapping with known keys, and no others."""
+    """A mapping with known keys, and no others.
 
+    `misplaced` has hints for keys that are wrong here, but known elsewhere.
+    """
+
+    misplaced: ClassVar[Mapping[str, str]] = {}
     model_config = pydantic.ConfigDict(extra='forbid', frozen=True)
 
 
@@ -141,18 +144,16 @@ def _problem(
 ) -> yaml_files.Problem:
     location = details['loc']
     entry = document.find(location)
-    kind = details['type']
     node = entry.value
-    if kind == 'extra_forbidden':
+    if details['type'] == 'extra_forbidden':
         node = entry.key
-        message = _unknown_key(entry, _keys_at(model, location[:-1]))
-    elif kind == 'missing':
+        message = _unknown_key(entry, _model_at(model, location[:-1]))
+    elif details['type'] == 'missing':
         node = entry.key
         message = f"key '{location[-1]}' is missing"
-    elif location and location[-1] == '[key]':
-        node = entry.key
-        message = _message(details, node)
     else:
+        if location[-1:] == ('[key]',):
+            node = entry.key
         message = _message(details, node)
     offset = _offset(details)
     if offset and node.text_column is not None:
@@ -193,19 +194,21 @@ def _not_one_of(node: yaml_files.Node, expected: str) -> str:
     return f'expected {expected}, found {node}{hint}'
 
 
-def _unknown_key(entry: yaml_files.Entry, known: Sequence[str]) -> str:
-    hint = did_you_mean(str(entry.key.content), known)
-    if not hint and isinstance(entry.value.content, yaml_files.Nothing):
+def _unknown_key(entry: yaml_files.Entry, model: type[Model]) -> str:
+    key = str(entry.key.content)
+    known = [f.alias or n for n, f in model.model_fields.items()]
+    hint = did_you_mean(key, known)
+    if key in model.misplaced:
+        hint = f'; {model.misplaced[key]}'
+    elif not hint and isinstance(entry.value.content, yaml_files.Nothing):
         hint = '; put a text that holds a comma in quotes'
-    return (
-        f'unknown key {entry.key}{hint or ""} (known here: {", ".join(known)})'
-    )
+    return f'unknown key {entry.key}{hint} (known here: {", ".join(known)})'
 
 
-def _keys_at(
+def _model_at(
     model: type[Model], location: yaml_files.Location
-) -> Sequence[str]:
-    """Return the known keys of the mapping at a path of keys."""
+) -> type[Model]:
+    """Return the model of the mapping at a path of keys."""
     parts = iter(location)
     for part in parts:
         for name, field in model.model_fields.items():
@@ -214,7 +217,7 @@ def _keys_at(
                 if typing.get_origin(field.annotation) is dict:
                     next(parts, None)
                 break
-    return [f.alias or n for n, f in model.model_fields.items()]
+    return model
 
 
 def _model_in(annotation: object) -> type[Model] | None:

@@ -340,6 +340,10 @@ class _Builder:
 
     def _scalar(self, event: events.ScalarEvent) -> Node:
         if event.style is None and event.value in _NULLS:
+            # What is not there has no place but its key's.
+            key = self._open[-1].key if self._open else None
+            if key is not None:
+                return Node(key.line, key.column, NOTHING)
             return self._node(event, NOTHING)
         mark = event.start_mark
         skipped = 0 if event.style is None else 1

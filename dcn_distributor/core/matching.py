@@ -16,6 +16,7 @@ and what it found in an image, in the words of the policy file. What is
 unknown of an image (its size, its formats) fits no condition on it.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import re
 from typing import Literal
@@ -238,8 +239,7 @@ class Not:
 
     def found(self, image: images.Image) -> str:
         """Say what the image has, of that which the block asks for."""
-        checks = self.block.check(image)
-        return text.join((f'{c.field} {c.found}' for c in checks), 'and')
+        return _found(self.block.check(image))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -259,14 +259,15 @@ class Any:
         return any(block.holds(image) for block in self.blocks)
 
     def found(self, image: images.Image) -> str:
-        """Say what the image has, of that which each block lacked."""
-        found = {
-            f'{check.field} {check.found}': None
+        """Say what the image has that made blocks hold, or all fail."""
+        holds = self.holds(image)
+        return _found(
+            check
             for block in self.blocks
+            if block.holds(image) == holds
             for check in block.check(image)
-            if check.holds == block.holds(image)
-        }
-        return text.join(found, 'and')
+            if check.holds == holds
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -293,6 +294,11 @@ class Block:
             Check(c.field, c.expected, c.found(image), c.holds(image))
             for c in self.conditions
         )
+
+
+def _found(checks: Iterable[Check]) -> str:
+    found = dict.fromkeys(f'{check.field} {check.found}' for check in checks)
+    return text.join(found, 'and') or 'an image'
 
 
 def _written(flag: bool) -> str:

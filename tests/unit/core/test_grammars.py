@@ -1,0 +1,237 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Selectors, patterns of names and sizes: what they mean, what is refused."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from dcn_distributor.core import globs
+from dcn_distributor.core import selectors
+from dcn_distributor.core import sizes
+from dcn_distributor.core import text
+
+LABELS = {'tier': 'edge', 'region': 'Trøndelag', 'rack': '1.10'}
+
+
+@pytest.mark.parametrize(
+    ('written', 'matches'),
+    [
+        ('tier=edge', True),
+        ('tier==edge', True),
+        ('tier=core', False),
+        ('tier != core', True),
+        ('tier!=edge', False),
+        ('missing!=edge', True),
+        ('tier in (edge, far-edge)', True),
+        ('tier in (core)', False),
+        ('missing in (edge)', False),
+        ('tier notin (core,far-edge)', True),
+        ('tier notin (edge)', False),
+        ('missing notin (edge)', True),
+        ('tier', True),
+        ('missing', False),
+        ('!missing', True),
+        ('! tier', False),
+        ('tier in (edge), region!=south', True),
+        ('tier in (edge), region=south', False),
+        ('region=Trøndelag,rack=1.10', True),
+        (' tier = edge ', True),
+        ('in in (in)', False),
+    ],
+)
+def test_selector_selects_by_labels(written, matches):
+    assert selectors.parse(written).matches(LABELS) == matches
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, 'expected a label, found the end'),
+        ('tier in edge', 8, "expected '(', found 'edge'"),
+        ('tier not in (a)', 5, "expected ',', found 'not'; did you mean"),
+        ('tier in (a', 10, "expected ')', found the end"),
+        ('tier in (a b)', 11, "expected ')', found 'b'"),
+        ('tier in ()', 9, "expected a value, found ')'"),
+        ('tier=', 5, 'expected a value, found the end'),
+        ('a,,b', 2, "expected a label, found ','"),
+        ('a > 3', 2, "unexpected '>' in a selector"),
+        ('a=b\u202e', 3, "unexpected '\\u202e'"),
+        ('a=b c', 4, "expected ',', found 'c'"),
+    ],
+)
+def test_malformed_selector_is_refused_where_it_is_wrong(
+    written, offset, message
+):
+    with pytest.raises(text.Malformed) as caught:
+        selectors.parse(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    ('written', 'name', 'matches'),
+    [
+        ('rhel-9-*', 'rhel-9-base', True),
+        ('rhel-9-*', 'RHEL-9-base', False),
+        ('rhel-9-*', 'my-rhel-9-base', False),
+        ('ubuntu-{22,24}.04*', 'ubuntu-24.04-x', True),
+        ('ubuntu-{22,24}.04*', 'ubuntu-23.04-x', False),
+        ('node-{8..10}', 'node-9', True),
+        ('{a,b{c,d}}', 'bd', True),
+        ('*', '', True),
+        ('*', '.a/b\nc', True),
+        ('a?c', 'a/c', True),
+        ('v[0-9]', 'v7', True),
+        ('v[!0-9]', 'v7', False),
+        ('a[*]', 'a*', True),
+        ('a[*]', 'ab', False),
+        ('a.c', 'abc', False),
+        ('a', 'a\n', False),
+        (r'\{a\,b\}', '{a,b}', True),
+        ('[', '[', True),
+        ('[z-a]', 'b', False),
+    ],
+)
+def test_pattern_fits_the_whole_name(written, name, matches):
+    pattern = globs.compile_all([globs.parse(written)])
+
+    assert (pattern.match(name) is not None) == matches
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, 'expected a pattern, found nothing'),
+        ('rhel-{8,9-*', 5, "'{' without '}' after it"),
+        ('rhel-8,9}', 8, "'}' without '{' before it"),
+        ('x{1..1000000000}', 0, 'stand for more than 256 patterns'),
+        ('{a,b}' * 40, 0, 'stand for more than 256 patterns'),
+        ('{' * 300 + '}' * 300, 8, 'braces nest deeper than 8'),
+        ('a' * 1025, 0, 'may have 1024 characters, this has 1025'),
+        (r'a\*', 2, "put '*' in brackets instead"),
+    ],
+)
+def test_malformed_pattern_is_refused_at_once(written, offset, message):
+    begun = time.monotonic()
+    with pytest.raises(text.Malformed) as caught:
+        globs.parse(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+    assert time.monotonic() - begun < 1
+
+
+def test_no_name_makes_matching_slow():
+    pattern = globs.compile_all([globs.parse('*-' * 20 + '.raw')])
+    begun = time.monotonic()
+
+    assert not pattern.match('-' * 255 + 'x')
+    assert time.monotonic() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ('written', 'size_bytes', 'fits'),
+    [
+        ('<=40GiB', 40 * 2**30, True),
+        ('<=40GiB', 40 * 2**30 + 1, False),
+        ('<1kB', 999, True),
+        ('<1kB', 1000, False),
+        ('<1KiB', 1023, True),
+        ('>= 1.5 MB', 1_500_000, True),
+        ('>=1.5MB', 1_499_999, False),
+        ('>1GiB, <=40GiB', 2**30, False),
+        ('>1GiB, <=40GiB', 2**31, True),
+        ('=0', 0, True),
+        ('==512B', 512, True),
+        ('>5', 6, True),
+        ('<1PiB', 2**49, True),
+    ],
+)
+def test_size_is_compared_in_bytes(written, size_bytes, fits):
+    comparisons = sizes.parse(written)
+
+    assert all(c.holds(size_bytes) for c in comparisons) == fits
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, "expected a comparison, found ''"),
+        ('small', 0, "expected a comparison, found 'small'"),
+        ('40GiB', 0, "expected <, <=, >, >= or = before '40GiB'"),
+        ('<=40GIB', 4, "unknown unit 'GIB'"),
+        ('<=40GIB', 4, "did you mean 'GiB'?"),
+        ('<=40G', 4, "did you mean 'GB'?"),
+        ('>1GiB, <=4xB', 10, "unknown unit 'xB'"),
+        ('>1GiB,', 6, 'expected a comparison'),
+        ('>=2GiB, <2GiB', 0, 'no size is >=2GiB and <2GiB'),
+        ('<0', 0, 'no size is <0'),
+        ('=0.5B', 0, 'no size is =0.5B'),
+        ('<=-1', 0, 'expected a comparison'),
+    ],
+)
+def test_malformed_size_is_refused_where_it_is_wrong(written, offset, message):
+    with pytest.raises(text.Malformed) as caught:
+        sizes.parse(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    ('size_bytes', 'shown'),
+    [
+        (0, '0 bytes'),
+        (1023, '1023 bytes'),
+        (2**30, '1GiB (1073741824 bytes)'),
+        (3 * 2**29, '1.5GiB (1610612736 bytes)'),
+    ],
+)
+def test_size_is_shown_for_people(size_bytes, shown):
+    assert sizes.show(size_bytes) == shown
+
+
+@given(st.text() | st.text('{}[],\\*.a1-<>=!() GiB', max_size=40))
+@pytest.mark.parametrize('parse', [globs.parse, sizes.parse, selectors.parse])
+def test_any_text_is_read_or_refused_within_itself(parse, written):
+    refused = None
+    try:
+        parse(written)
+    except text.Malformed as exc:
+        refused = exc
+
+    assert refused is None or 0 <= refused.offset <= len(written)
+    assert str(refused).isprintable()
+
+
+@given(st.text())
+def test_whatever_is_quoted_is_safe_to_print(value):
+    assert text.quote(value).isprintable()
+    assert text.show(value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ('values', 'joined'),
+    [
+        ('', ''),
+        ('a', 'a'),
+        ('ab', 'a or b'),
+        ('abcd', 'a, b, c or d'),
+        ('abcdef', 'a, b, c or 3 more'),
+    ],
+)
+def test_many_values_are_counted(values, joined):
+    assert text.join(values, 'or') == joined
