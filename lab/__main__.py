@@ -14,6 +14,7 @@
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
+import signal
 import sys
 import time
 
@@ -61,6 +62,8 @@ _ACTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; give the exit code."""
     options = _parser().parse_args(arguments)
+    # `kill` of this command must not leave half of a lab behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -127,7 +130,8 @@ def _add_up(
     up.add_argument(
         '--mgr',
         action='store_true',
-        help='also run a Ceph manager at each site (300 MiB each)',
+        help='also run a Ceph manager at each site (300 MiB each), from '
+        'now on',
     )
     up.set_defaults(command=_up)
 

@@ -36,8 +36,10 @@ from lab import service
 from lab import state as lab_state
 
 POOLS = ('images', 'volumes', 'vms')
-OSD_PORTS = 12
 OSD_BYTES = 12 << 30
+# An OSD opens four endpoints, each for two versions of the protocol; what
+# is left of the block is for the manager.
+_OSD_PORTS = 10
 # Who may do what. The agent clones nothing and reads no other pool: it
 # copies images into the pool where Glance keeps them. 'profile rbd' of the
 # monitor lets it also blocklist a dead client that holds an image's lock.
@@ -70,14 +72,13 @@ class Ceph(service.Service):
         site: str,
         state: lab_state.State,
         cancelled: threading.Event,
-        with_manager: bool = False,
     ) -> None:
         super().__init__(f'ceph-{site}', state, cancelled)
         self.site = site
-        self.with_manager = with_manager
+        self.with_manager = state.with_manager
         self.mon_port = state.port(f'{self.name}-mon')
         self.mon_v1_port = state.port(f'{self.name}-mon-v1')
-        self.osd_port = state.port(f'{self.name}-osd', OSD_PORTS)
+        self.osd_port = state.port(f'{self.name}-osd', lab_state.BLOCK)
         self.run_directory = state.run_directory
 
     # -- for others -------------------------------------------------------
@@ -113,6 +114,7 @@ class Ceph(service.Service):
         changed = files.write_private(
             self.directory / 'ceph.conf', files.ini(self._server_options())
         )
+        self._write_keyring('mgr.x')
         for entity in ENTITIES:
             keyring = self._write_keyring(entity)
             files.write_private(
@@ -234,8 +236,11 @@ class Ceph(service.Service):
             'osd': self._osd_options(),
             'mgr': {
                 'mgr_data': self.directory / 'data' / 'mgr',
-                'keyring': self.directory / 'data' / 'mgr' / 'keyring',
+                'keyring': self.directory / 'ceph.mgr.x.keyring',
                 'public_addr': ports.LOOPBACK,
+                'ms_bind_port_min': self.osd_port + _OSD_PORTS,
+                'ms_bind_port_max': self.osd_port + lab_state.BLOCK - 1,
+                'mgr_initial_modules': 'iostat',
             },
         }
 
@@ -257,7 +262,7 @@ class Ceph(service.Service):
             'public_addr': ports.LOOPBACK,
             'cluster_addr': ports.LOOPBACK,
             'ms_bind_port_min': self.osd_port,
-            'ms_bind_port_max': self.osd_port + OSD_PORTS - 1,
+            'ms_bind_port_max': self.osd_port + _OSD_PORTS - 1,
             'osd_memory_target': 1 << 30,
             # A sparse file: it takes from the disk what was written.
             'bluestore_block_size': OSD_BYTES,
@@ -324,11 +329,6 @@ class Ceph(service.Service):
             ('--conf', str(self.directory / 'ceph.conf')),
             ('--mkfs', '-i', '0', '--osd-uuid', keys['osd-uuid']),
         )
-        if self.with_manager:
-            mgr = self.directory / 'data' / 'mgr'
-            files.write_private(
-                mgr / 'keyring', files.ini({'mgr.x': {'key': keys['mgr.x']}})
-            )
         (data / 'ready').touch()
 
     def _make_pools(self) -> None:

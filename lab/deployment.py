@@ -256,7 +256,7 @@ class Lab:
 
     def _settle(self) -> None:
         self._state = lab_state.settle(
-            self.directory, self._edges, self._flavour
+            self.directory, self._edges, self._flavour, self._manager
         )
         files.private_directory(self._state.run_directory)
         self._make_services(self._state)
@@ -265,10 +265,7 @@ class Lab:
         cancelled = self._cancelled
         rabbitmq = lab_rabbitmq.RabbitMQ(state, cancelled)
         keystone = lab_keystone.Keystone(state, cancelled)
-        clusters = [
-            ceph.Ceph(site, state, cancelled, self._manager)
-            for site in state.sites
-        ]
+        clusters = [ceph.Ceph(site, state, cancelled) for site in state.sites]
         glance = lab_glance.Glance(
             state, cancelled, keystone, rabbitmq, clusters
         )

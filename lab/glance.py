@@ -48,6 +48,8 @@ sys.exit(manage.main())
 """
 _DEBIAN_SERVER = """
 import sys
+sys.path.append({top!r})
+import lab.sqlite_begin
 from glance.cmd import api
 sys.argv[0] = 'glance-api'
 sys.exit(api.main())
@@ -90,7 +92,8 @@ class Glance(service.Service):
         """Give the server of the flavour."""
         if self.is_debian:
             conf = ('--config-file', str(self.conf))
-            server = self._debian(_DEBIAN_SERVER, *conf)
+            code = _DEBIAN_SERVER.format(top=str(lab_state.TOP))
+            server = self._debian(code, *conf)
             return (self.daemon('server', *server),)
         return (
             self.daemon(
@@ -179,8 +182,10 @@ class Glance(service.Service):
         if self.is_debian:
             options['bind_host'] = ports.LOOPBACK
             options['bind_port'] = self.port
-            # One process: its green threads then take turns at SQLite.
-            options['workers'] = 1
+            # This release calls librbd from green threads: an operation on
+            # a store, and even more so one on a store that hangs, holds up
+            # all other requests of its process.
+            options['workers'] = 4
             options['enforce_secure_rbac'] = 'true'
         return options
 

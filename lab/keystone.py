@@ -77,7 +77,10 @@ class Keystone(service.Service):
             'credential': {'key_repository': data / 'credential-keys'},
             # The cost of a real password hash is 0.3 s of CPU for each
             # token, and these passwords have 128 random bits.
-            'identity': {'password_hash_rounds': 4},
+            'identity': {
+                'password_hash_rounds': 4,
+                'max_password_length': 72,
+            },
         }
         changed = files.write_private(self._conf, files.ini(options))
         text = gunicorn.conf(

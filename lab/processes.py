@@ -19,6 +19,7 @@ that was opened before the mark was read, so it cannot reach a later process
 with the same pid either.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import contextlib
 import dataclasses
@@ -37,6 +38,7 @@ from lab import waiting
 
 MARK = 'DCN_LAB_DAEMON'
 _KERNEL_THREAD = 0x00200000
+_ORPHANS_S = 3.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,57 +155,60 @@ def run(
 def send(prefix: str, number: signal.Signals) -> None:
     """Signal every process that carries the mark, and no other."""
     for process in marked(prefix):
-        with contextlib.suppress(ProcessLookupError):
-            _send_one(process, number)
+        _send_quietly(process, number)
 
 
 def end(prefix: str, grace_s: float) -> None:
     """End all processes with the mark: asked first, then killed."""
-    never = threading.Event()
     send(prefix, signal.SIGCONT)
-    send(prefix, signal.SIGTERM)
+    # Only those we started: they end their children in their own order.
+    # Erlang's VM takes it for a crash when its helper goes first.
+    for process in marked(prefix):
+        if process.is_main:
+            _send_quietly(process, signal.SIGTERM)
     with contextlib.suppress(errors.LabError):
-        _wait_gone(prefix, grace_s, never)
-        return
+        _wait(lambda: _survivors(prefix, main=True), prefix, grace_s)
+        _wait(lambda: _survivors(prefix), prefix, _ORPHANS_S)
     kill(prefix)
 
 
 def kill(prefix: str) -> None:
     """Kill all processes with the mark, also those born meanwhile."""
-    never = threading.Event()
 
     def still_there() -> str | None:
         send(prefix, signal.SIGKILL)
         return _survivors(prefix)
 
-    waiting.until(
-        still_there, what=f'killing {prefix}', timeout_s=20, cancelled=never
-    )
+    _wait(still_there, prefix, 20)
 
 
-def _wait_gone(prefix: str, timeout_s: float, never: threading.Event) -> None:
+def _wait(
+    problem: Callable[[], str | None], prefix: str, timeout_s: float
+) -> None:
     waiting.until(
-        lambda: _survivors(prefix),
+        problem,
         what=f'ending {prefix}',
         timeout_s=timeout_s,
-        cancelled=never,
+        cancelled=threading.Event(),
     )
 
 
-def _survivors(prefix: str) -> str | None:
-    left = [str(process.pid) for process in marked(prefix)]
+def _survivors(prefix: str, main: bool = False) -> str | None:
+    found = [p for p in marked(prefix) if p.is_main or not main]
+    left = [str(process.pid) for process in found]
     return f'still running: pid {", ".join(left)}' if left else None
 
 
-def _send_one(process: Process, number: signal.Signals) -> None:
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        now = _read(process.pid)
-        if now is None or now.started != process.started:
-            return
-        signal.pidfd_send_signal(descriptor, number)
-    finally:
-        os.close(descriptor)
+def _send_quietly(process: Process, number: signal.Signals) -> None:
+    """Signal it if it is still the same; gone is as good as signalled."""
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            now = _read(process.pid)
+            if now is not None and now.started == process.started:
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
 
 
 def _read(pid: int) -> Process | None:

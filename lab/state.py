@@ -36,6 +36,8 @@ TOP = Path(__file__).resolve().parent.parent
 CENTRAL = 'central'
 EDGES = ('dcn0', 'dcn1')
 FLAVOURS = ('pypi', 'debian')
+# The most neighbouring ports that one service asks for.
+BLOCK = 16
 USERS = ('admin', 'demo', 'glance', 'dcn-distributor', 'rabbitmq')
 _SITE = re.compile(r'[a-z][a-z0-9_-]{0,30}')
 # The address of a Unix socket holds 107 characters; the longest name we
@@ -56,6 +58,7 @@ class State:
     rados_timeout_s: int
     passwords: dict[str, str]
     ports: dict[str, int]
+    with_manager: bool = False
 
     def service_directory(self, name: str) -> Path:
         """Give the directory of one service (it may not exist yet)."""
@@ -72,12 +75,8 @@ class State:
         return self.ports[name]
 
     def _taken(self) -> set[int]:
-        # The largest block is an OSD's.
-        return {
-            port + offset
-            for port in self.ports.values()
-            for offset in range(-16, 16)
-        }
+        reach = range(-BLOCK, BLOCK)
+        return {p + offset for p in self.ports.values() for offset in reach}
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -116,7 +115,9 @@ def load(directory: Path) -> State | None:
         ) from exc
 
 
-def settle(directory: Path, edges: tuple[str, ...], glance: str) -> State:
+def settle(
+    directory: Path, edges: tuple[str, ...], glance: str, manager: bool
+) -> State:
     """Load the state or make a new one, with these sites in it."""
     check_sites(edges)
     known = load(directory)
@@ -131,6 +132,7 @@ def settle(directory: Path, edges: tuple[str, ...], glance: str) -> State:
     added = tuple(site for site in edges if site not in known.sites)
     known.sites += added
     check_sites(known.edges)
+    known.with_manager = known.with_manager or manager
     known.rados_timeout_s = _rados_timeout_s(known.rados_timeout_s)
     return known
 
@@ -156,19 +158,43 @@ def check_sites(sites: tuple[str, ...]) -> None:
 @contextlib.contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
     """Let one command at a time change this lab."""
+    descriptor = _locked(directory)
     try:
-        files.private_directory(directory)
-        descriptor = os.open(directory / 'lock', os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as exc:
-        raise errors.LabError(
-            f'the directory of the lab, {directory}, cannot be written '
-            f'({exc.strerror}): choose another one with DCN_LAB_DIR'
-        ) from exc
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(directory: Path) -> int:
+    path = directory / 'lab.lock'
+    while True:
+        try:
+            check_directory(directory)
+            files.private_directory(directory)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise errors.LabError(
+                f'the directory of the lab, {directory}, cannot be written '
+                f'({exc.strerror}): choose another one with DCN_LAB_DIR'
+            ) from exc
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # While we waited, the other command may have purged it.
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        os.close(descriptor)
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse a directory with other things in it: `purge` removes it all."""
+    if not directory.exists():
+        return
+    names = {entry.name for entry in directory.iterdir()}
+    if names and not names & {'lab.lock', 'state.json'}:
+        raise errors.LabError(
+            f'{directory} has something in it that is not a lab: name a '
+            'directory that is empty or does not exist with DCN_LAB_DIR'
+        )
 
 
 def _new(directory: Path, edges: tuple[str, ...], glance: str) -> State:
