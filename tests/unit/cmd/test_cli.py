@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The command line's manners: exit codes, and what it says of errors."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.cmd import cli
+
+
+@pytest.fixture
+def failing(capsys):
+    """Run a command that raises `exc`; return exit code and stderr."""
+
+    def run(exc, *options):
+        def command(app, app_options):
+            raise exc
+
+        app = cli.Cli()
+        app.command_manager.add_command('fail', command)
+        return app.run([*options, 'fail']), capsys.readouterr().err
+
+    return run
+
+
+def test_config_error_is_a_line_for_each_problem(failing):
+    error = exceptions.ConfigError('a.yaml:1:2: b', 'a.yaml:3:4: c\u202e')
+
+    assert failing(error) == (2, 'a.yaml:1:2: b\na.yaml:3:4: c\\u202e\n')
+
+
+def test_our_own_error_is_one_message(failing):
+    assert failing(exceptions.GlanceUnavailable('Glance is down')) == (
+        1,
+        'dcn-distributor: Glance is down\n',
+    )
+
+
+def test_a_bug_is_one_message_and_a_hint(failing):
+    assert failing(KeyError('x')) == (
+        1,
+        "dcn-distributor: unexpected KeyError: 'x' (--debug shows where)\n",
+    )
+
+
+def test_debug_shows_where(failing):
+    code, told = failing(KeyError('x'), '--debug')
+
+    assert code == 1
+    assert told.startswith('Traceback')
+    assert told.endswith("dcn-distributor: unexpected KeyError: 'x'\n")
+
+
+def test_interrupt_ends_quietly(failing):
+    assert failing(KeyboardInterrupt()) == (130, '')
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        ([], 'a command is missing; --help lists them'),
+        (['valdate'], "unknown command 'valdate'; did you mean 'validate'?"),
+        (['xyzzy'], "unknown command 'xyzzy'"),
+        (['--foo', 'validate'], "unrecognized option '--foo'"),
+        (['validate', '--foo'], 'unrecognized arguments: --foo'),
+    ],
+)
+def test_wrong_usage_exits_with_2(capsys, argv, message):
+    with pytest.raises(SystemExit) as caught:
+        cli.Cli().run(argv)
+
+    assert caught.value.code == 2
+    assert f'error: {message}\n' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'argv',
+    [
+        ['validate', '--help'],
+        ['--help', 'validate'],
+        ['help', 'validate'],
+        ['validate', '--strict', '-h'],
+    ],
+)
+def test_help_of_a_command_names_its_exit_codes(capsys, argv):
+    with pytest.raises(SystemExit) as caught:
+        cli.Cli().run(argv)
+
+    told = capsys.readouterr().out
+    assert not caught.value.code
+    assert told.startswith('usage: dcn-distributor validate')
+    assert '\n  2  wrong usage, or something wrong in the config' in told
+
+
+@pytest.mark.parametrize('argv', [['--help'], ['help']])
+def test_help_lists_the_commands(capsys, argv):
+    with pytest.raises(SystemExit) as caught:
+        cli.Cli().run(argv)
+
+    told = capsys.readouterr().out
+    assert not caught.value.code
+    assert '\n  validate       Check sites.yaml and placement.yaml' in told
+    assert 'Could not load' not in told
+
+
+def test_missing_config_file_is_an_error_of_configuration(capsys):
+    code = cli.Cli().run(['--config-file', '/nope/x.conf', 'validate'])
+
+    assert code == 2
+    assert capsys.readouterr().err == '/nope/x.conf: no such file\n'
+
+
+def test_closed_pipe_ends_quietly():
+    script = (
+        'import sys\n'
+        'from dcn_distributor.cmd import cli\n'
+        'sys.stdin.read()\n'
+        "sys.exit(cli.main(['complete']))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        told = process.stderr.read()
+
+    assert told == ''
+    assert process.returncode == cli.BROKEN_PIPE
