@@ -26,6 +26,7 @@ This is the one place that turns errors into outcomes.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import threading
 
@@ -99,7 +100,7 @@ class Reconciler:
 
     def is_settled(self, image: images.Image) -> bool:
         """Tell whether there is nothing to do for an image just read."""
-        if image.import_task is not None or self._ledger.knows(image.id):
+        if self._ledger.knows(image.id):
             return False
         decided = self._rule_book.rules.policies.decide(image)
         return not planner.missing_stores(image, decided)
@@ -110,9 +111,11 @@ class Reconciler:
         decided = rules.policies.decide(image)
         history = self._ledger.history(image_id)
         history = history.under((rules.generation, image.fingerprint))
+        missing = planner.missing_stores(image, decided)
         history = self._judge(image, history)
-        history = self._refuse_unknown(image, decided, history, rules)
-        history = history.pruned(planner.missing_stores(image, decided))
+        history = self._watch_for_stall(image, history, missing)
+        history = self._refuse_unknown(history, missing, rules)
+        history = history.pruned(missing)
         self._ledger.keep(image_id, history)
         plan = self._ledger.plan(image, decided, history)
         for wait in plan.waits:
@@ -151,8 +154,7 @@ class Reconciler:
         request = following.follow(image, task, history.request, now)
         if request is None:
             return history
-        history = self._settle(image, history.with_request(request), request)
-        return self._watch_for_stall(image, history)
+        return self._settle(image, history.with_request(request), request)
 
     def _settle(
         self,
@@ -190,14 +192,22 @@ class Reconciler:
         return f'; its task says: {task.message}' if task else ''
 
     def _watch_for_stall(
-        self, image: images.Image, history: histories.History
+        self,
+        image: images.Image,
+        history: histories.History,
+        missing: Sequence[images.StoreId],
     ) -> histories.History:
         """Give up waiting for an import that shows no sign of life."""
         request = history.request
-        if request is None or request.is_stuck:
-            return history
         now = self._clock()
-        if not planner.is_stuck(request, image, self._limits, now):
+        if request is None or not planner.is_stuck(
+            request, image, self._limits, now
+        ):
+            return history
+        if not missing:
+            # A lock that nobody gives back any more, and nobody needs.
+            return history.with_request(None)
+        if request.is_stuck:
             return history
         silent_s = now - request.progress_s
         suspect = following.being_written(image, request)
@@ -222,14 +232,13 @@ class Reconciler:
 
     def _refuse_unknown(
         self,
-        image: images.Image,
-        decided: decisions.Decisions,
         history: histories.History,
+        missing: Sequence[images.StoreId],
         rules: rule_books.Rules,
     ) -> histories.History:
         if rules.known_stores is None:
             return history
-        for store in planner.missing_stores(image, decided):
+        for store in missing:
             if store not in rules.known_stores:
                 history = history.with_refusal(
                     store, f'Glance has no store {store}'

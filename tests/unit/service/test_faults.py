@@ -54,6 +54,7 @@ class Story:
         self.ids = []
 
     def happen(self, what, argument):
+        """Let one thing happen, by its name."""
         name = what.replace(' ', '_')
         act = getattr(self, f'_{name}', None)
         if act is not None:

@@ -198,6 +198,19 @@ def test_a_lock_without_a_task_is_broken_after_a_while():
     assert world.stores(image_id) == BOTH
 
 
+def test_a_lock_left_behind_by_an_import_that_did_all_is_let_be():
+    world = worlds.World()
+    image_id = world.add()
+    world.run(6)
+    assert world.stores(image_id) == BOTH
+    world.glance.crash()
+
+    world.run(3600)
+
+    assert not world.ledger.knows(image_id)
+    assert world.ledger.load.busy == 0
+
+
 def test_a_new_agent_finds_the_import_of_the_old_one():
     world = worlds.World()
     image_id = world.add()
