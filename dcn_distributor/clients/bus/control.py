@@ -16,6 +16,7 @@ remembers. A command that gets no answer says so; the agent's work goes on.
 """
 
 from collections.abc import Sequence
+import contextlib
 import socket
 from typing import Any
 from typing import Protocol
@@ -53,6 +54,29 @@ class Agent(Protocol):
         ...
 
 
+def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """Open a transport for RPC on a configuration of our own.
+
+    NOTE: oslo.messaging 18 looks for these switches in the configuration it
+    is given, but registers them with cfg.CONF alone (_metrics/client.py,
+    _tracing/client.py): without them every call and answer ends in
+    NoSuchOptError. They are off for good, since with one on it looks for
+    more.
+    """
+    transport = oslo_messaging.get_rpc_transport(conf)
+    for group, switch in _SWITCHES:
+        with contextlib.suppress(cfg.DuplicateOptError):
+            conf.register_opt(cfg.BoolOpt(switch), group=group)
+        conf.set_override(switch, False, group=group)
+    return transport
+
+
+_SWITCHES = (
+    ('oslo_messaging_metrics', 'metrics_enabled'),
+    ('oslo_messaging_tracing', 'tracing_enabled'),
+)
+
+
 class _Endpoint:
     target = oslo_messaging.Target(version=VERSION)
 
@@ -80,7 +104,7 @@ class Server:
 
     def start(self) -> None:
         """Start answering; returns once the bus is reached."""
-        transport = oslo_messaging.get_rpc_transport(self._conf)
+        transport = _transport(self._conf)
         target = oslo_messaging.Target(
             exchange=EXCHANGE, topic=TOPIC, server=socket.gethostname()
         )
@@ -119,7 +143,7 @@ class Client:
         return self._call('remembered')
 
     def _call(self, method: str, **arguments: object) -> dict[str, Any]:
-        transport = oslo_messaging.get_rpc_transport(self._conf)
+        transport = _transport(self._conf)
         target = oslo_messaging.Target(
             exchange=EXCHANGE, topic=TOPIC, version=VERSION
         )
