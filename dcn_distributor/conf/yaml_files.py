@@ -33,8 +33,9 @@ from ruamel.yaml import events
 from dcn_distributor import exceptions
 from dcn_distributor.core import text
 
-# 1 MiB holds 10,000 sites and takes about two seconds to read.
+# Room for 5,000 sites, which take about a second to read.
 LARGEST_BYTES = 1 << 20
+MOST_VALUES = 50_000
 DEEPEST = 24
 MOST_PROBLEMS = 100
 
@@ -287,6 +288,7 @@ class _Builder:
         self._source = source
         self._open: list[_Open] = []
         self._documents = 0
+        self._values = 0
         self.root: Node | None = None
         self.problems: list[Problem] = []
 
@@ -326,9 +328,14 @@ class _Builder:
 
     def _refuse(self, event: events.Event, message: str) -> None:
         mark = event.start_mark
-        self.problems.append(Problem(mark.line + 1, mark.column + 1, message))
-        if len(self.problems) > MOST_PROBLEMS:
-            self._stop(event, 'too many problems')
+        self._tell(mark.line + 1, mark.column + 1, message)
+
+    def _tell(self, line: int, column: int, message: str) -> None:
+        if len(self.problems) == MOST_PROBLEMS - 1:
+            raise _Unreadable(
+                line, column, 'too many problems, the rest is not read'
+            )
+        self.problems.append(Problem(line, column, message))
 
     def _stop(self, event: events.Event, message: str) -> None:
         mark = event.start_mark
@@ -369,6 +376,11 @@ class _Builder:
         )
 
     def _add(self, node: Node) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise _Unreadable(
+                node.line, node.column, f'more than {MOST_VALUES} values'
+            )
         if not self._open:
             self.root = node
             return
@@ -392,4 +404,4 @@ class _Builder:
         else:
             content[key.content] = Entry(key, value)
             return
-        self.problems.append(Problem(key.line, key.column, message))
+        self._tell(key.line, key.column, message)

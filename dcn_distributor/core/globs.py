@@ -59,7 +59,7 @@ def parse(written: str) -> Glob:
         )
         for alternative in alternatives:
             re.compile(fnmatch.translate(alternative))
-    except re.error as exc:
+    except re.error as exc:  # pragma: no cover (Python 3.10: [z-a])
         raise text.Malformed(
             f'{text.quote(written)} is no pattern: {exc}'
         ) from None

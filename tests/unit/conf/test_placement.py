@@ -280,13 +280,13 @@ def test_empty_match_holds_for_every_image(load):
             id='unknown key of a policy',
         ),
         pytest.param(
-            matching('{visibilty: [public]}'),
-            "4:13: unknown key 'visibilty'; did you mean 'visibility'?",
+            matching('{visible: [public]}'),
+            "4:13: unknown key 'visible'; did you mean 'visibility'?",
             id='unknown key of a match block',
         ),
         pytest.param(
-            matching('{any: [{not: {nam: x}}]}'),
-            "4:26: unknown key 'nam'; did you mean 'name'?",
+            matching('{any: [{not: {nme: x}}]}'),
+            "4:26: unknown key 'nme'; did you mean 'name'?",
             id='unknown key of a nested block',
         ),
         pytest.param(
@@ -452,7 +452,7 @@ def test_all_problems_are_told_at_once_in_their_order(problems):
         'version: 1\n'
         'policies:\n'
         '  golden:\n'
-        '    match: {visibilty: [public], size: 5GB}\n'
+        '    match: {visible: [public], size: 5GB}\n'
         '    sites: {labels: "a=="}\n'
         '    exclude: [nope]\n'
         '  other:\n'
@@ -463,7 +463,7 @@ def test_all_problems_are_told_at_once_in_their_order(problems):
 
     assert [p.partition(': ')[0] for p in found] == [
         '4:13',
-        '4:40',
+        '4:38',
         '5:25',
         '6:15',
         '7:3',

@@ -92,8 +92,8 @@ def test_there_may_be_no_sites(load):
             id='unknown key with a near-miss',
         ),
         pytest.param(
-            HEAD + 'sites: {a: {lables: {}}}\n',
-            "3:13: unknown key 'lables'; did you mean 'labels'? (known here: "
+            HEAD + 'sites: {a: {label: {}}}\n',
+            "3:13: unknown key 'label'; did you mean 'labels'? (known here: "
             'store, labels)',
             id='unknown key of a site',
         ),

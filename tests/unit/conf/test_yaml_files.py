@@ -225,6 +225,25 @@ def test_scalars_stay_the_texts_that_were_written(tmp_path):
     }
 
 
+def test_reading_ends_after_too_many_problems(tmp_path):
+    path = tmp_path / 'placement.yaml'
+    path.write_text('a: 1\n' * 1000)
+
+    found = problems(path)
+
+    assert len(found) == 100
+    assert found[-1] == (
+        f'{path}:101:1: too many problems, the rest is not read'
+    )
+
+
+def test_reading_ends_after_too_many_values(tmp_path):
+    path = tmp_path / 'placement.yaml'
+    path.write_text('a: [' + 'x,' * 51_000 + ']')
+
+    assert problems(path)[-1].endswith(': more than 50000 values')
+
+
 def test_of_too_many_problems_the_rest_is_counted(tmp_path):
     path = tmp_path / 'placement.yaml'
     path.write_text(

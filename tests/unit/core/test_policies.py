@@ -211,6 +211,12 @@ def test_explain_names_every_policy_with_a_say_in_a_site():
             id='exclude of a site not selected',
         ),
         pytest.param(
+            [policy('p', exclude=('dcn7',))],
+            'policy p: its exclude of dcn7 has no effect: its sites (all) do '
+            'not include it',
+            id='exclude of a site that is none',
+        ),
+        pytest.param(
             [
                 policy('p', where=('dcn0',)),
                 policy('ban', deny=True, where=('dcn1',)),
