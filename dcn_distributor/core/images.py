@@ -29,7 +29,9 @@ class Image:
     those that Glance reserves for itself (``os_glance_*``); what Glance says
     in these stands in `importing_to`, `failed_import` and `import_task`.
     The first two can be stale: only while `import_task` is set is an import
-    under way (glance: async_/flows/api_image_import.py).
+    under way (glance: async_/flows/api_image_import.py). `importing_to` is
+    sorted by name, and holds what an earlier import left in it, too: whose
+    turn it is tells the order of the task's `stores`.
     """
 
     id: ImageId
@@ -80,10 +82,13 @@ class ImportTask:
     """A task of Glance that brings an image into stores.
 
     `status` is pending, processing, success or failure; success says
-    nothing of the stores when a request allowed failures. `copied_bytes` is
-    how much has been read for the store being written, refreshed by Glance
-    at most once a minute, and None before the first time and while staging.
-    `created_at_s` and `updated_at_s` are seconds since the epoch.
+    nothing of the stores when a request allowed failures. `stores` are those
+    that were asked for, in the order they are written. `copied_bytes` is how
+    much has been read for one of them, in whole MiB, refreshed by Glance
+    once a minute and at the store's end: None before the first time and
+    while staging, and for up to a minute still that of the store before.
+    `created_at_s` and `updated_at_s` are seconds since the epoch, by
+    Glance's clock.
     """
 
     id: str

@@ -39,7 +39,8 @@ class Images(Protocol):
         """Read all images, of all projects and visibilities, hidden too.
 
         MUST hold no more than one page in memory. An image that comes or
-        goes while the list is read MAY be missed or seen.
+        goes while the list is read MAY be missed or seen; no other may be
+        missed, but MAY then be seen twice.
         """
         ...
 
@@ -61,15 +62,21 @@ class Images(Protocol):
     ) -> None:
         """Ask for an import of the image into `stores`, by copy-image.
 
+        The stores, of which there MUST be one, are written in their order.
         One store's failure MUST NOT undo another's copy. Returns once Glance
-        has accepted the request; the import goes on by itself. Raises
-        ImportInProgress, AlreadyPresent, ImageNotFound, StoreUnknown and
-        NotCopyable.
+        has accepted the request; the import goes on by itself. A stale lock
+        is broken on the way. Raises ImportInProgress, AlreadyPresent,
+        ImageNotFound, StoreUnknown and NotCopyable, and nothing has been
+        begun then; TemporaryError if a quota is used up. After
+        GlanceUnavailable the import may or may not have begun.
         """
         ...
 
     def stores(self) -> frozenset[images.StoreId]:
-        """Read which stores Glance has, without its internal ones."""
+        """Read which stores Glance has, without its internal ones.
+
+        Raises StoreUnknown if it is not set up for several.
+        """
         ...
 
 

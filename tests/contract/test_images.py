@@ -346,6 +346,57 @@ def test_store_that_failed_may_be_asked_for_again(world: worlds.World) -> None:
     assert not image.failed_import
 
 
+# -- the lock of an import that died -----------------------------------------
+
+LOCKS = {
+    'an import silent for 59 minutes': ('processing', 59, False),
+    'an import silent for 61 minutes': ('processing', 61, True),
+    'an import pending for 119 minutes': ('pending', 119, False),
+    'an import pending for 121 minutes': ('pending', 121, True),
+    'an import that failed just now': ('failure', 0, False),
+    'an import that failed 61 minutes ago': ('failure', 61, True),
+}
+
+
+@pytest.mark.parametrize(
+    ('status', 'idle_min', 'is_stale'), LOCKS.values(), ids=LOCKS.keys()
+)
+def test_lock_is_held_by(
+    world: worlds.World, status: str, idle_min: int, is_stale: bool
+) -> None:
+    image_id = world.create()
+    world.images.copy_to_stores(image_id, world.stores[1:2])
+    _end(world, image_id)
+    world.lock(image_id, status, idle_min * 60)
+    locked = world.images.get(image_id)
+    task = world.images.import_task(locked)
+    assert task is not None
+    assert task.status == status
+    assert abs(world.now() - idle_min * 60 - task.updated_at_s) < 60
+
+    if not is_stale:
+        with pytest.raises(exceptions.ImportInProgress):
+            world.images.copy_to_stores(image_id, world.stores[2:])
+        assert world.images.get(image_id).import_task == locked.import_task
+        return
+
+    world.images.copy_to_stores(image_id, world.stores[2:])
+    assert world.images.get(image_id).import_task != locked.import_task
+    assert _end(world, image_id).stores == set(world.stores)
+
+
+def test_lock_without_task_is_no_lock(world: worlds.World) -> None:
+    image_id = world.create()
+    world.lock_without_task(image_id)
+    locked = world.images.get(image_id)
+    assert locked.import_task is not None
+    assert world.images.import_task(locked) is None
+
+    world.images.copy_to_stores(image_id, world.stores[1:2])
+
+    assert _end(world, image_id).stores == set(world.stores[:2])
+
+
 # -- tasks ------------------------------------------------------------------
 
 

@@ -16,8 +16,11 @@ port under test is `images`; central is the first of `stores`.
 """
 
 from collections.abc import Iterator
+import contextlib
+import dataclasses
 import io
 import os
+import sqlite3
 import subprocess
 import time
 from typing import Protocol
@@ -77,6 +80,19 @@ class World(Protocol):
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
         """Remove it."""
+        ...
+
+    def lock(
+        self, image_id: core_images.ImageId, status: str, idle_s: float
+    ) -> None:
+        """Have the image's last task hold the lock, as a dead API leaves it.
+
+        The task has that status and was saved so long ago.
+        """
+        ...
+
+    def lock_without_task(self, image_id: core_images.ImageId) -> None:
+        """Have a task hold the lock that Glance has forgotten."""
         ...
 
     def now(self) -> float:
@@ -146,6 +162,21 @@ class FakeWorld:
         """See World."""
         self._glance.remove_orphans()
 
+    def lock(
+        self, image_id: core_images.ImageId, status: str, idle_s: float
+    ) -> None:
+        """See World."""
+        last = self._glance.imports[-1]
+        assert last.image_id == image_id
+        last.task = dataclasses.replace(
+            last.task, status=status, updated_at_s=self.now() - idle_s
+        )
+        self._glance.change(image_id, import_task=last.task.id)
+
+    def lock_without_task(self, image_id: core_images.ImageId) -> None:
+        """See World."""
+        self._glance.change(image_id, import_task='forgotten')
+
     def now(self) -> float:
         """See World."""
         return self._clock()
@@ -174,6 +205,7 @@ class RealWorld:
         self._conf = self._configured()
         self._connected: list[glance.GlanceImages] = []
         self._made: list[core_images.ImageId] = []
+        self._locked: set[str] = set()
         self._orphans: list[
             tuple[core_images.ImageId, core_images.StoreId]
         ] = []
@@ -188,9 +220,11 @@ class RealWorld:
         for image_id, store in [*self._orphans]:
             self.remove_orphan(image_id, store)
         for image_id in [*self._made]:
-            for _ in self.watch(image_id):
-                pass
+            if image_id not in self._locked:
+                for _ in self.watch(image_id):
+                    pass
             self.delete(image_id)
+        self._locked.clear()
 
     def close(self) -> None:
         """Close the connections."""
@@ -275,6 +309,51 @@ class RealWorld:
     def _rbd(self, store: str, *words: str) -> None:
         conf = self._lab.ceph_conf(store)
         subprocess.run(['rbd', '-c', conf, *words], check=True)
+
+    def lock(
+        self, image_id: core_images.ImageId, status: str, idle_s: float
+    ) -> None:
+        """See World."""
+        task = self.images.last_import_task(image_id)
+        assert task is not None
+        with self._database() as database:
+            database.execute(
+                'UPDATE tasks SET status = ?, updated_at = '
+                "strftime('%Y-%m-%d %H:%M:%f000', 'now', ?) WHERE id = ?",
+                (status, f'-{idle_s} seconds', task.id),
+            )
+            self._insert_lock(database, image_id, task.id)
+
+    def lock_without_task(self, image_id: core_images.ImageId) -> None:
+        """See World."""
+        with self._database() as database:
+            self._insert_lock(database, image_id, str(uuid.uuid4()))
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """Change Glance's database: no call of its API makes a dead lock."""
+        path = self._lab.directory / 'glance' / 'data' / 'glance.db'
+        connection = sqlite3.connect(path, timeout=DEADLINE_S)
+        with contextlib.closing(connection), connection:
+            yield connection
+
+    def _insert_lock(
+        self, database: sqlite3.Connection, image_id: str, task_id: str
+    ) -> None:
+        self._locked.add(image_id)
+        # A lock that is dropped leaves its row, marked as deleted.
+        database.execute(
+            'DELETE FROM image_properties WHERE image_id = ? '
+            "AND name = 'os_glance_import_task'",
+            (image_id,),
+        )
+        database.execute(
+            'INSERT INTO image_properties '
+            '(image_id, name, value, created_at, updated_at, deleted) '
+            "VALUES (?, 'os_glance_import_task', ?, datetime('now'), "
+            "datetime('now'), 0)",
+            (image_id, task_id),
+        )
 
     def now(self) -> float:
         """See World."""
