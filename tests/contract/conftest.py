@@ -12,34 +12,12 @@
 """Worlds for the contract suite, and the lab that one of them needs."""
 
 from collections.abc import Iterator
-import os
-from pathlib import Path
 
 import pytest
 
 from lab import deployment
 from tests.contract import worlds
-
-
-@pytest.fixture(scope='session')
-def running_lab(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[deployment.Lab]:
-    """Return the lab that the environment names, or one for this session.
-
-    ``eval "$(tools/lab env)"`` names one, which is left as it is.
-    """
-    if 'LAB_AGENT_CONF' in os.environ:
-        yield deployment.Lab(Path(os.environ['LAB_DIR']))
-        return
-    lab = deployment.Lab(
-        tmp_path_factory.mktemp('lab'), sites=('dcn0', 'dcn1')
-    )
-    try:
-        lab.up()
-        yield lab
-    finally:
-        lab.down(purge=True)
+from tests.labs import running_lab  # noqa: F401
 
 
 @pytest.fixture(scope='session')

@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A lab seen by one test: its own images, agents and clusters."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+import uuid
+
+from glanceclient import exc
+from glanceclient.v2 import client as glance_client
+
+from lab import deployment
+from tests import waiting
+from tests.integration import agents
+from tests.integration import clusters
+
+MIB = 2**20
+_POLICY = """\
+version: 1
+policies:
+  {tag}:
+    match: {{tags: [{tag}], visibility: [public]}}
+    sites: all
+"""
+
+
+class Cloud:
+    """See the module. Images carry a tag of the test's own.
+
+    The agents' policy wants the public ones of that tag everywhere, so
+    nothing that another test left behind is copied.
+    """
+
+    def __init__(self, lab: deployment.Lab, directory: Path) -> None:
+        self.lab = lab
+        self.tag = f'test-{uuid.uuid4().hex[:12]}'
+        self.policy = _POLICY.format(tag=self.tag)
+        self.edges = tuple(s for s in lab.sites if s != 'central')
+        self._directory = directory
+        self._agents: list[agents.Agent] = []
+        self._made: list[str] = []
+        self._digests: dict[str, str] = {}
+        self._clusters: dict[str, clusters.Cluster] = {}
+        self.glance = glance_client.Client(
+            session=lab.credentials('admin').session()
+        )
+
+    def close(self) -> None:
+        """Kill the agents and remove the images."""
+        for agent in self._agents:
+            agent.kill()
+        for image_id in self._made:
+            self._remove(image_id)
+        for cluster in self._clusters.values():
+            cluster.close()
+        self.glance.http_client.session.session.close()
+
+    # -- agents
+
+    def agent(
+        self, options: dict[tuple[str, str], str] | None = None
+    ) -> agents.Agent:
+        """Make an agent; it is for the test to start."""
+        directory = self._directory / f'agent-{len(self._agents)}'
+        directory.mkdir()
+        agent = agents.Agent(
+            directory, self.lab.agent_conf, self.policy, options
+        )
+        self._agents.append(agent)
+        return agent
+
+    # -- images
+
+    def create(self, **attributes: Any) -> str:
+        """Make an image without data."""
+        given = {
+            'name': f'image of {self.tag}',
+            'disk_format': 'raw',
+            'container_format': 'bare',
+            'visibility': 'public',
+            'tags': [self.tag],
+            **attributes,
+        }
+        image_id = str(self.glance.images.create(**given).id)
+        self._made.append(image_id)
+        return image_id
+
+    def upload(self, size_mib: int = 1, **attributes: Any) -> str:
+        """Make an image of random data."""
+        image_id = self.create(**attributes)
+        data = os.urandom(size_mib * MIB)
+        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+        self.glance.images.upload(image_id, io.BytesIO(data))
+        return image_id
+
+    def put(self, size_mib: int = 1, **attributes: Any) -> str:
+        """Make an image by its location, as Nova's snapshots are made."""
+        image_id = self.create(**attributes)
+        data = os.urandom(size_mib * MIB)
+        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+        central = self.cluster('central')
+        central.put(image_id, data)
+        url = f'rbd://{central.fsid}/images/{image_id}/snap'
+        self.glance.images.add_location(image_id, url, {'store': 'central'})
+        return image_id
+
+    def stores(self, image_id: str) -> set[str]:
+        """The edge stores that Glance lists for an image."""
+        listed = self.glance.images.get(image_id).get('stores') or ''
+        return set(listed.split(',')) & set(self.edges)
+
+    def is_locked(self, image_id: str) -> bool:
+        """Tell whether an import of the image is under way."""
+        image = self.glance.images.get(image_id)
+        return bool(image.get('os_glance_import_task'))
+
+    def is_gone(self, image_id: str) -> bool:
+        """Tell whether Glance has no such image any more."""
+        try:
+            self.glance.images.get(image_id)
+        except exc.HTTPNotFound:
+            return True
+        return False
+
+    # -- copies
+
+    def cluster(self, site: str) -> clusters.Cluster:
+        """The cluster of a site."""
+        if site not in self._clusters:
+            conf = self.lab.ceph_conf(site)
+            self._clusters[site] = clusters.Cluster(conf)
+        return self._clusters[site]
+
+    def wait_for_copies(
+        self,
+        image_id: str,
+        sites: set[str] | None = None,
+        deadline_s: float = 120.0,
+    ) -> None:
+        """Wait until just these sites (all) hold it; then prove the copies."""
+        wanted = set(self.edges) if sites is None else sites
+        waiting.until(
+            f'{image_id} is at {sorted(wanted)}',
+            lambda: (
+                self.stores(image_id) == wanted
+                and not self.is_locked(image_id)
+            ),
+            deadline_s,
+        )
+        for site in wanted:
+            self.prove(image_id, site)
+
+    def prove(self, image_id: str, site: str) -> None:
+        """Check a copy in its cluster: the bytes, and that it can be cloned."""
+        cluster = self.cluster(site)
+        assert cluster.digest(image_id) == self._digests[image_id]
+        assert cluster.clone_opens(image_id)
+
+    def _remove(self, image_id: str) -> None:
+        def is_removed() -> bool:
+            try:
+                self.glance.images.delete(image_id)
+            except exc.HTTPNotFound:
+                return True
+            except (exc.HTTPException, exc.CommunicationError):
+                return False
+            return True
+
+        waiting.until(f'{image_id} can be deleted', is_removed, 120.0)
