@@ -105,6 +105,8 @@ class Lab:
         """
         with lab_state.exclusive(self.directory):
             self._settle()
+            for one in self._services.values():
+                one.check()
             self.state.save()
             agent.configure(self.state, self.transport_url)
             before = {n for n, s in self._services.items() if s.alive()}
@@ -330,6 +332,7 @@ class Handle:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with lab_state.exclusive(self.lab.directory):
+            self._service.check()
             self._service.start()
 
     def stop(self) -> None:

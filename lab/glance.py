@@ -160,7 +160,7 @@ class Glance(service.Service):
                 'topics': ','.join(TOPICS),
                 # The default, -1, holds an API thread for as long as the
                 # broker is away.
-                'retry': 3,
+                'retry': 1,
             },
             'oslo_messaging_rabbit': MESSAGING,
             'oslo_concurrency': {'lock_path': self.directory / 'locks'},

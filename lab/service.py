@@ -127,15 +127,28 @@ class Service(abc.ABC):
             return
         if found:
             processes.kill(daemon.mark)
+        self._check_ports(daemon.name)
+        processes.start(daemon)
+
+    def check(self) -> None:
+        """Find what would keep it from starting, before anything starts.
+
+        Looking for the programs of `daemons` says if one is not installed.
+        """
+        running = {process.mark for process in self.alive()}
+        for daemon in self.daemons():
+            if daemon.mark not in running:
+                self._check_ports(daemon.name)
+
+    def _check_ports(self, daemon: str) -> None:
         for label, port in self.ports().items():
-            if label.startswith(daemon.name) and not ports.is_free(port):
+            if label.startswith(daemon) and not ports.is_free(port):
                 raise errors.LabError(
                     f'{self.name} cannot start: its port {port} on '
                     f'{ports.LOOPBACK} is in use by {ports.holder(port)}; '
                     'end that program, or take this lab away (tools/lab down '
                     '--purge) to have new ports chosen'
                 )
-        processes.start(daemon)
 
     def wait(
         self,

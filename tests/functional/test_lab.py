@@ -1,0 +1,352 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A lab comes up, heals, obeys and goes away without a trace."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from pathlib import Path
+import shlex
+import socket
+import subprocess
+
+import pytest
+
+from lab import deployment
+from lab import errors
+from lab import http
+from lab import ports
+from lab import processes
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope='module')
+def lab(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[deployment.Lab]:
+    """Return a lab of our own: these tests kill its servers."""
+    one = deployment.Lab(tmp_path_factory.mktemp('lab') / 'l', sites=('edge',))
+    one.up()
+    yield one
+    one.down(purge=True)
+
+
+@pytest.fixture(autouse=True)
+def _healthy(lab: deployment.Lab) -> Iterator[None]:
+    """Let no test hand a broken lab to the next."""
+    yield
+    lab.up()
+
+
+def identity(lab: deployment.Lab) -> str:
+    return f'{lab.state.identity}/'
+
+
+def states(lab: deployment.Lab) -> dict[str, str]:
+    return {status.name: status.state for status in lab.status()}
+
+
+def create_image(lab: deployment.Lab, name: str) -> str:
+    """Make an image without data, as the ordinary user."""
+    answer = http.request(
+        'POST',
+        f'{lab.glance_url}/v2/images',
+        body={'name': name},
+        headers={'X-Auth-Token': lab.credentials('demo').token()},
+    )
+    assert answer.status == 201, answer
+    return str(answer.json()['id'])
+
+
+def has_image(lab: deployment.Lab, image_id: str) -> bool:
+    answer = http.request(
+        'GET',
+        f'{lab.glance_url}/v2/images/{image_id}',
+        headers={'X-Auth-Token': lab.credentials('demo').token()},
+    )
+    return answer.status == 200
+
+
+def secrets_of(lab: deployment.Lab) -> list[bytes]:
+    """Give every password and every Ceph key of a lab."""
+    keyrings = lab.directory.glob('ceph-*/ceph.*.keyring')
+    keys = [
+        line.partition(' = ')[2]
+        for keyring in keyrings
+        for line in keyring.read_text().splitlines()
+        if line.startswith('key')
+    ]
+    assert keys
+    return [word.encode() for word in [*lab.state.passwords.values(), *keys]]
+
+
+def test_all_services_are_healthy(lab: deployment.Lab) -> None:
+    statuses = lab.status()
+
+    assert {s.name for s in statuses} == {
+        'rabbitmq',
+        'keystone',
+        'glance',
+        'ceph-central',
+        'ceph-edge',
+    }
+    assert [s for s in statuses if not s.is_healthy] == []
+
+
+def test_up_leaves_running_services_alone(lab: deployment.Lab) -> None:
+    before = [(s.name, s.pids, s.ports) for s in lab.status()]
+    again = deployment.Lab(lab.directory)
+    again.up()
+
+    assert [(s.name, s.pids, s.ports) for s in again.status()] == before
+
+
+def test_up_heals_what_was_killed_and_keeps_its_data(
+    lab: deployment.Lab,
+) -> None:
+    image_id = create_image(lab, 'kept')
+    for name in ('glance', 'ceph-edge', 'rabbitmq'):
+        lab.service(name).kill()
+
+    assert lab.service('glance').pids() == ()
+    assert states(lab) == {
+        'rabbitmq': 'dead',
+        'keystone': 'running',
+        'glance': 'dead',
+        'ceph-central': 'running',
+        'ceph-edge': 'dead',
+    }
+
+    lab.up()
+
+    assert set(states(lab).values()) == {'running'}
+    assert has_image(lab, image_id)
+
+
+def test_a_killed_part_of_a_service_is_dead_and_healed(
+    lab: deployment.Lab,
+) -> None:
+    pids = dict(lab.service('ceph-edge').status().pids)
+    processes.kill(f'{identity(lab)}ceph-edge/osd')
+    status = lab.service('ceph-edge').status()
+
+    assert status.state == 'dead'
+    assert status.health == 'not running: osd'
+
+    lab.service('ceph-edge').start()
+
+    healed = lab.service('ceph-edge').status()
+    assert healed.is_healthy
+    assert dict(healed.pids)['mon'] == pids['mon']
+    assert dict(healed.pids)['osd'] != pids['osd']
+
+
+def test_stopped_is_not_dead_and_starts_again(lab: deployment.Lab) -> None:
+    lab.service('keystone').stop()
+
+    assert lab.service('keystone').status().state == 'stopped'
+
+    lab.service('keystone').start()
+
+    assert lab.service('keystone').status().is_healthy
+
+
+def test_a_frozen_service_does_not_answer_until_thawed(
+    lab: deployment.Lab,
+) -> None:
+    glance = lab.service('glance')
+    glance.freeze()
+
+    assert glance.status().state == 'frozen'
+    with pytest.raises(TimeoutError):
+        http.request('GET', f'{lab.glance_url}/versions', timeout_s=1)
+
+    glance.thaw()
+
+    assert glance.status().is_healthy
+
+
+def test_what_does_not_run_cannot_be_frozen(lab: deployment.Lab) -> None:
+    lab.service('keystone').stop()
+
+    with pytest.raises(errors.LabError, match='does not run'):
+        lab.service('keystone').freeze()
+
+
+def test_an_unknown_service_is_refused_with_the_known(
+    lab: deployment.Lab,
+) -> None:
+    with pytest.raises(errors.LabError, match='ceph-edge'):
+        lab.service('ceph-mars')
+
+
+def test_another_flavour_of_glance_is_refused(lab: deployment.Lab) -> None:
+    with pytest.raises(errors.LabError, match='down --purge'):
+        deployment.Lab(lab.directory, glance='debian').up()
+
+
+def test_every_port_is_on_loopback(lab: deployment.Lab) -> None:
+    listening = _listening(processes.marked(identity(lab)))
+
+    wanted = {port for s in lab.status() for _, port in s.ports}
+    assert wanted <= {port for _, port in listening}
+    assert {address for address, _ in listening} <= {'127.0.0.1', '::1'}
+
+
+def test_no_secret_is_an_argument_or_in_a_log(lab: deployment.Lab) -> None:
+    secrets = secrets_of(lab)
+    places = [
+        *Path('/proc').glob('[0-9]*/cmdline'),
+        *lab.directory.glob('log/*.log'),
+    ]
+    for place in places:
+        with contextlib.suppress(OSError):
+            text = place.read_bytes()
+
+            assert not [word for word in secrets if word in text], place
+
+
+def test_files_with_secrets_are_for_their_owner(lab: deployment.Lab) -> None:
+    secrets = secrets_of(lab)
+
+    assert lab.directory.stat().st_mode & 0o777 == 0o700
+    for suffix in ('conf', 'json', 'keyring', 'keys.json'):
+        for path in lab.directory.glob(f'**/*{suffix}'):
+            text = path.read_bytes() if path.is_file() else b''
+            if any(word in text for word in secrets):
+                assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_env_is_for_a_shell(lab: deployment.Lab) -> None:
+    asked = 'LAB_SITES LAB_CEPH_CONF_edge OS_PASSWORD LAB_AGENT_CONF'
+    script = lab.exports() + f'for v in {asked}; do eval echo \\$$v; done'
+    done = subprocess.run(
+        ['sh', '-ec', 'eval "$(cat)"'],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    sites, conf, password, agent = done.stdout.splitlines()
+    assert sites == 'central edge'
+    assert conf == lab.ceph_conf('edge')
+    assert password == lab.state.passwords['admin']
+    assert agent == str(lab.agent_conf)
+    assert shlex.split(lab.exports())
+
+
+def test_a_taken_port_is_named_and_nothing_starts(
+    lab: deployment.Lab,
+) -> None:
+    lab.down()
+    port = dict(lab.service('keystone').status().ports)['server']
+    with contextlib.closing(socket.socket()) as intruder:
+        intruder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        intruder.bind((ports.LOOPBACK, port))
+        intruder.listen()
+
+        with pytest.raises(errors.LabError) as told:
+            lab.up()
+
+    assert f'port {port}' in str(told.value)
+    assert f'pid {os.getpid()}' in str(told.value)
+    assert processes.marked(identity(lab)) == []
+
+
+def test_a_server_that_fails_is_named_and_the_others_are_ended(
+    lab: deployment.Lab,
+) -> None:
+    lab.down()
+    store = lab.directory / 'ceph-edge' / 'data' / 'mon'
+    away = store.rename(store.with_name('away'))
+
+    with pytest.raises(errors.LabError) as told:
+        lab.up()
+
+    assert 'ceph-edge: the program mon ended by itself' in str(told.value)
+    assert 'ceph-edge-mon.log' in str(told.value)
+    assert processes.marked(identity(lab)) == []
+
+    away.rename(store)
+
+
+def test_a_second_lab_lives_beside_and_goes_without_a_trace(
+    lab: deployment.Lab, tmp_path: Path
+) -> None:
+    """Deep down, where the address of a Unix socket would be too long."""
+    before = lab.status()
+    directory = tmp_path / '/'.join(['deep' * 10] * 3) / 'lab'
+    other = deployment.Lab(directory, sites=('far',))
+    try:
+        other.up()
+        mark = identity(other)
+        run_directory = other.state.run_directory
+
+        assert all(status.is_healthy for status in other.status())
+        assert not run_directory.is_relative_to(directory)
+        assert lab.status() == before
+
+        other.service('ceph-far').freeze()
+        other.down()
+
+        assert processes.marked(mark) == []
+        assert set(states(other).values()) == {'stopped'}
+    finally:
+        other.down(purge=True)
+
+    assert not directory.exists()
+    assert not run_directory.exists()
+    assert lab.status() == before
+
+
+def test_a_new_site_joins_a_running_lab(lab: deployment.Lab) -> None:
+    grown = deployment.Lab(lab.directory, sites=('late-comer',))
+    grown.up()
+    answer = http.request(
+        'GET',
+        f'{grown.glance_url}/v2/info/stores',
+        headers={'X-Auth-Token': grown.credentials('demo').token()},
+    )
+
+    stores = [store['id'] for store in answer.json()['stores']]
+    assert stores == ['central', 'edge', 'late-comer']
+    assert 'late-comer' in (grown.agent_conf.parent / 'sites.yaml').read_text()
+    assert grown.service('ceph-late-comer').status().is_healthy
+
+
+def _listening(
+    owners: list[processes.Process],
+) -> set[tuple[str, int]]:
+    """Find what these processes listen on, as (address, port)."""
+    inodes = set()
+    for owner in owners:
+        for link in Path(f'/proc/{owner.pid}/fd').iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(link.readlink().name)
+    found = set()
+    for family, table in ((socket.AF_INET, 'tcp'), (socket.AF_INET6, 'tcp6')):
+        for line in Path(f'/proc/net/{table}').read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == '0A' and f'socket:[{fields[9]}]' in inodes:
+                address, _, port = fields[1].partition(':')
+                found.add((_address(family, address), int(port, 16)))
+    return found
+
+
+def _address(family: socket.AddressFamily, text: str) -> str:
+    """Turn words in this machine's byte order into an address."""
+    words = [
+        bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8)
+    ]
+    return socket.inet_ntop(family, b''.join(words))
