@@ -16,8 +16,10 @@ remembers. A command that gets no answer says so; the agent's work goes on.
 """
 
 from collections.abc import Sequence
+from concurrent import futures
 import contextlib
 import socket
+import threading
 from typing import Any
 from typing import Protocol
 
@@ -127,7 +129,8 @@ class Server:
 class Client:
     """Asks an agent; itself an Agent, with whichever answers first.
 
-    Every call raises BusUnavailable if none does within `timeout_s`.
+    Every call raises BusUnavailable if none does within `timeout_s`, or the
+    bus cannot be reached within twice that time.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, timeout_s: float = 5.0) -> None:
@@ -143,6 +146,27 @@ class Client:
         return self._call('remembered')
 
     def _call(self, method: str, **arguments: object) -> dict[str, Any]:
+        # NOTE: oslo.messaging tries for ever to reach a broker that is down,
+        # whatever its timeout, so it does that in a thread to leave behind.
+        answer: futures.Future[dict[str, Any]] = futures.Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask(method, arguments))
+            except Exception as exc:
+                answer.set_exception(exc)
+
+        threading.Thread(target=ask, name='rpc', daemon=True).start()
+        try:
+            return answer.result(2 * self._timeout_s)
+        except futures.TimeoutError as exc:
+            raise exceptions.BusUnavailable(
+                'the message bus of transport_url cannot be reached'
+            ) from exc
+
+    def _ask(
+        self, method: str, arguments: dict[str, object]
+    ) -> dict[str, Any]:
         transport = _transport(self._conf)
         target = oslo_messaging.Target(
             exchange=EXCHANGE, topic=TOPIC, version=VERSION
