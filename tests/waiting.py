@@ -39,3 +39,8 @@ def until(
             )
         _never.wait(pause_s)
     return seen
+
+
+def passes(seconds: float) -> None:
+    """Let a time that was drawn by chance pass, to hit another moment."""
+    _never.wait(seconds)

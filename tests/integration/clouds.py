@@ -100,21 +100,24 @@ class Cloud:
     def upload(self, size_mib: int = 1, **attributes: Any) -> str:
         """Make an image of random data."""
         image_id = self.create(**attributes)
-        data = os.urandom(size_mib * MIB)
-        self._digests[image_id] = hashlib.sha256(data).hexdigest()
-        self.glance.images.upload(image_id, io.BytesIO(data))
+        self.glance.images.upload(image_id, self.data_for(image_id, size_mib))
         return image_id
 
     def put(self, size_mib: int = 1, **attributes: Any) -> str:
         """Make an image by its location, as Nova's snapshots are made."""
         image_id = self.create(**attributes)
-        data = os.urandom(size_mib * MIB)
-        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+        data = self.data_for(image_id, size_mib).getvalue()
         central = self.cluster('central')
         central.put(image_id, data)
         url = f'rbd://{central.fsid}/images/{image_id}/snap'
         self.glance.images.add_location(image_id, url, {'store': 'central'})
         return image_id
+
+    def data_for(self, image_id: str, size_mib: int = 1) -> io.BytesIO:
+        """Draw random data for an image; copies are compared with it."""
+        data = os.urandom(size_mib * MIB)
+        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+        return io.BytesIO(data)
 
     def stores(self, image_id: str) -> set[str]:
         """The edge stores that Glance lists for an image."""
@@ -162,8 +165,19 @@ class Cloud:
         for site in wanted:
             self.prove(image_id, site)
 
+    def wait_for_store(
+        self, image_id: str, site: str, deadline_s: float = 120.0
+    ) -> None:
+        """Wait until this site holds it, whatever the others do."""
+        waiting.until(
+            f'{image_id} is at {site}',
+            lambda: site in self.stores(image_id),
+            deadline_s,
+        )
+        self.prove(image_id, site)
+
     def prove(self, image_id: str, site: str) -> None:
-        """Check a copy in its cluster: the bytes, and that it can be cloned."""
+        """Check a copy in its cluster: its bytes, and that it is clonable."""
         cluster = self.cluster(site)
         assert cluster.digest(image_id) == self._digests[image_id]
         assert cluster.clone_opens(image_id)

@@ -56,12 +56,14 @@ class Cluster:
     def digest(self, image_id: str) -> str:
         """The sha256 of a copy's protected snapshot."""
         digest = hashlib.sha256()
-        with self._pool('images') as pool:
-            with rbd.Image(pool, image_id, 'snap', read_only=True) as image:
-                assert image.is_protected_snap('snap')
-                for offset in range(0, image.size(), _CHUNK):
-                    length = min(_CHUNK, image.size() - offset)
-                    digest.update(image.read(offset, length))
+        with (
+            self._pool('images') as pool,
+            rbd.Image(pool, image_id, 'snap', read_only=True) as image,
+        ):
+            assert image.is_protected_snap('snap')
+            for offset in range(0, image.size(), _CHUNK):
+                length = min(_CHUNK, image.size() - offset)
+                digest.update(image.read(offset, length))
         return digest.hexdigest()
 
     def clone_opens(self, image_id: str) -> bool:
