@@ -11,9 +11,15 @@
 # under the License.
 """The message bus: what Glance tells, and what operators ask of agents."""
 
+import contextlib
 import warnings
 
-# NOTE: oslo.messaging imports oslo.service, which imports eventlet wherever
-# that is installed, and eventlet greets with a page of warnings. Nothing here
-# uses it: listeners and servers are told to run in threads.
+# NOTE: oslo.messaging imports oslo.service and futurist. The former loads
+# eventlet unless it is told to use threads (possible since its 4.2), the
+# latter wherever it is installed, and eventlet greets with a page of
+# warnings. Nothing here uses it.
 warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+with contextlib.suppress(ImportError):
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType.THREADING)

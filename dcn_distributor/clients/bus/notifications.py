@@ -111,6 +111,8 @@ class Hints:
     error = info
 
     def _take(self, event_type: object, payload: object) -> str:
+        if not isinstance(event_type, str):
+            return MALFORMED
         if event_type not in IMAGE_EVENTS:
             return IGNORED
         if not isinstance(payload, Mapping):
@@ -137,7 +139,7 @@ def as_image_id(value: object) -> images.ImageId | None:
     return images.ImageId(canonical) if canonical == value.lower() else None
 
 
-class _Undecodable(logging.Filter):
+class Undecodable(logging.Filter):
     """Counts what oslo.messaging could not read, in place of its traceback.
 
     It rejects such a message (the broker drops it) or acknowledges it, and
@@ -156,6 +158,7 @@ class _Undecodable(logging.Filter):
         self._counts = counts
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Drop the record and count the message it is about."""
         if not str(record.msg).startswith(self._TEXTS):
             return True
         self._counts.add(MALFORMED)
@@ -207,4 +210,4 @@ class Listener:
 def quieten_undecodable(counts: Counts) -> None:
     """Count and tone down what oslo.messaging logs of undecodable input."""
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_Undecodable(counts))
+        logging.getLogger(name).addFilter(Undecodable(counts))
