@@ -11,6 +11,7 @@
 # under the License.
 """The YAML in the documentation is what the code reads."""
 
+import importlib.metadata
 from pathlib import Path
 import re
 import textwrap
@@ -55,3 +56,18 @@ def test_sites_of_the_documentation_can_be_used(content, tmp_path):
     path.write_text(content)
 
     assert len(sites.load(str(path))) == 2
+
+
+def test_command_line_page_has_every_command():
+    page = (DOC / 'cli.rst').read_text()
+    commands = importlib.metadata.entry_points(group='dcn_distributor.cli')
+
+    missing = [
+        entry.name
+        for entry in commands
+        if f'.. program-help:: dcn_distributor.cmd.cli {entry.name}\n'
+        not in page
+    ]
+
+    assert commands
+    assert missing == []
