@@ -9,24 +9,40 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Placements: what an image's stores hold, as far as Glance tells.
+"""Placements: what an image's stores hold, as far as anybody can tell.
 
-The rules of reading follow glance: async_/flows/api_image_import.py and
-api/v2/images.py. A store listed in the image's ``stores`` has the copy; the
-lists ``os_glance_importing_to_stores`` and ``os_glance_failed_import`` mean
-what they say only while the lock ``os_glance_import_task`` is held, since
-Glance leaves them behind stale.
+Glance is the witness: a store has the copy if the image lists it. The lists
+``os_glance_importing_to_stores`` and ``os_glance_failed_import`` mean what
+they say only while the lock ``os_glance_import_task`` is held, since Glance
+leaves them behind stale (glance: async_/flows/api_image_import.py). What an
+agent remembers explains what is missing; it never makes a copy present.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import enum
+import math
+from types import MappingProxyType
 
 from dcn_distributor.core import decisions
+from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+
+# Glance shows a sign of life once a minute while it writes.
+_SILENCE_S = 150.0
+
+_Setbacks = Mapping[images.StoreId, histories.Setback]
+_NO_SETBACKS: _Setbacks = MappingProxyType({})
 
 
 class State(enum.Enum):
-    """Where a placement stands; see Cell for what a person is shown."""
+    """Where a placement stands.
+
+    ABSENT: wanted, and nothing is known to have failed. COPYING: an import
+    works for it. PRESENT: Glance lists the store, wanted or not. FAILED:
+    wanted, and the last try failed or none can succeed. UNWANTED: neither
+    wanted nor there.
+    """
 
     ABSENT = 'absent'
     COPYING = 'copying'
@@ -36,76 +52,236 @@ class State(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Placement:
-    """The state of one image in one store, with its reason.
+class Memory:
+    """What an agent remembers at one moment: setbacks and their next tries.
 
-    `copied_bytes` is known while a copy is written, if Glance has said so;
-    it is of the store written at the time.
+    `setbacks` are of an image in a store, `troubles` of a store with
+    whatever image. `host` is where the agent runs.
     """
 
-    image_id: images.ImageId
-    store: images.StoreId
+    host: str = ''
+    setbacks: Mapping[images.ImageId, _Setbacks] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    troubles: _Setbacks = dataclasses.field(
+        default_factory=lambda: _NO_SETBACKS
+    )
+
+    def of(self, image_id: images.ImageId) -> _Setbacks:
+        """What is remembered of one image, by store."""
+        return self.setbacks.get(image_id, _NO_SETBACKS)
+
+
+NOTHING = Memory()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known beside the image itself.
+
+    :ivar task: the one that holds the image's lock, if Glance still has it
+    :ivar known_stores: the stores that Glance has
+    :ivar now: seconds since the epoch
+    """
+
+    task: images.ImportTask | None
+    known_stores: frozenset[images.StoreId]
+    memory: Memory
+    now: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placement:
+    """The state of one image at one site, with its reason.
+
+    `copied_bytes` is how much Glance says it has read for the store being
+    written; just after it went on to that store the number may still be
+    that of the store before, for up to a minute. `setback` tells how often
+    it was tried in vain, and when it is tried next.
+    """
+
+    decision: decisions.Decision
     state: State
     reason: str
     copied_bytes: int | None = None
+    setback: histories.Setback | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """True if the copy is wanted and not there."""
+        return self.decision.wanted and self.state is not State.PRESENT
+
+    @property
+    def is_extra(self) -> bool:
+        """True if the copy is there and not wanted."""
+        return self.state is State.PRESENT and not self.decision.wanted
+
+    @property
+    def next_try_s(self) -> float | None:
+        """When it is tried next, in seconds since the epoch, if known."""
+        if self.setback is None or self.setback.is_permanent:
+            return None
+        return self.setback.next_try_s
+
+
+def remembered(answer: Mapping[str, object]) -> Memory:
+    """Read what an agent answered, as clients.bus.control.Agent has it.
+
+    The agent may be of another release: what is not as expected is left
+    out.
+    """
+    setbacks = {
+        images.ImageId(image_id): _setbacks(by_store)
+        for image_id, by_store in _items(answer.get('setbacks'))
+    }
+    host = answer.get('host')
+    return Memory(
+        host if isinstance(host, str) else '',
+        MappingProxyType(setbacks),
+        _setbacks(answer.get('troubles')),
+    )
 
 
 def is_copying(
     image: images.Image, task: images.ImportTask | None, store: images.StoreId
 ) -> bool:
-    """Tell whether the import that holds the lock still works for a store."""
+    """Tell whether the import that holds the lock still works for a store.
+
+    Glance writes its lists when the import starts, a moment after the lock
+    is taken; before that, they are those of an earlier import.
+    """
     if image.import_task is None or store in image.stores:
         return False
-    if store in image.importing_to:
+    if task is None or not task.stores:
+        return store in image.importing_to
+    if store not in task.stores:
+        return False
+    if task.status == 'pending':
         return True
-    # The list is written a moment after the lock is taken.
-    return (
-        task is not None
-        and store in task.stores
-        and store not in image.failed_import
-    )
+    if not image.importing_to:
+        return store not in image.failed_import
+    return store in image.importing_to
 
 
 def observe(
-    image: images.Image,
-    task: images.ImportTask | None,
-    decision: decisions.Decision,
+    image: images.Image, decision: decisions.Decision, evidence: Evidence
 ) -> Placement:
-    """Read one placement off the image and the task that holds its lock."""
+    """Judge one placement by the image and all that is known beside."""
     store = decision.site.store
     if store in image.stores:
         reason = decision.reason if decision.wanted else _extra(decision)
-        return Placement(image.id, store, State.PRESENT, reason)
-    if is_copying(image, task, store):
-        return _copying(image, task, store)
+        return Placement(decision, State.PRESENT, reason)
+    if is_copying(image, evidence.task, store):
+        return _copying(image, decision, evidence)
     if not decision.wanted:
-        return Placement(image.id, store, State.UNWANTED, decision.reason)
-    if not image.is_active:
-        reason = f'the image is {image.status}, not active'
-        return Placement(image.id, store, State.ABSENT, reason)
-    if store in image.failed_import:
-        reason = "the last import to this store failed; see the agent's log"
-        return Placement(image.id, store, State.FAILED, reason)
-    return Placement(image.id, store, State.ABSENT, decision.reason)
+        return Placement(decision, State.UNWANTED, decision.reason)
+    return _missing(image, decision, evidence)
 
 
 def _extra(decision: decisions.Decision) -> str:
     return f'kept, though {decision.reason}'
 
 
-def _copying(
-    image: images.Image, task: images.ImportTask | None, store: images.StoreId
+def _missing(
+    image: images.Image, decision: decisions.Decision, evidence: Evidence
 ) -> Placement:
-    copied = None
-    reason = f'import {image.import_task}'
-    if image.importing_to[:1] == (store,):
-        copied = None if task is None else task.copied_bytes
-    elif store in image.importing_to:
-        reason += f', after {", ".join(_before(image, store))}'
-    return Placement(image.id, store, State.COPYING, reason, copied)
+    store = decision.site.store
+    setback = evidence.memory.of(image.id).get(store)
+    if not image.is_active:
+        reason = f'the image is {image.status}, not active'
+        return Placement(decision, State.ABSENT, reason)
+    if store not in evidence.known_stores:
+        reason = f'Glance has no store {store}'
+        return Placement(decision, State.FAILED, reason)
+    if setback is not None:
+        reason = setback.reason
+        return Placement(decision, State.FAILED, reason, setback=setback)
+    if store in image.failed_import:
+        reason = 'the last import to this store failed'
+        return Placement(decision, State.FAILED, reason)
+    return _waiting(image, decision, evidence)
+
+
+def _waiting(
+    image: images.Image, decision: decisions.Decision, evidence: Evidence
+) -> Placement:
+    trouble = evidence.memory.troubles.get(decision.site.store)
+    reason = 'no import yet'
+    if trouble is not None:
+        reason = (
+            f'the store fails, one image at a time tries it: {trouble.reason}'
+        )
+    elif image.import_task is not None:
+        reason = (
+            f'waits for import {image.import_task} to end, Glance takes one '
+            'an image'
+        )
+    return Placement(decision, State.ABSENT, reason, setback=trouble)
+
+
+def _copying(
+    image: images.Image, decision: decisions.Decision, evidence: Evidence
+) -> Placement:
+    task = evidence.task
+    store = decision.site.store
+    setback = evidence.memory.of(image.id).get(store)
+    before = _before(image, task, store)
+    said = [f'import {image.import_task}']
+    if before:
+        said.append(f'after {", ".join(before)}')
+    if task is None:
+        said.append('which Glance has no task of')
+    elif evidence.now - task.updated_at_s > _SILENCE_S:
+        said.append(_silence(task, evidence.now))
+    if setback is not None:
+        said.append(f'failed before: {setback.reason}')
+    copied = None if before or task is None else task.copied_bytes
+    return Placement(decision, State.COPYING, ', '.join(said), copied, setback)
+
+
+def _silence(task: images.ImportTask, now: float) -> str:
+    silent_min = int((now - task.updated_at_s) / 60)
+    said = f'no sign of life for {silent_min} min'
+    return said if task.copied_bytes else f'{said}, as while Glance stages'
 
 
 def _before(
-    image: images.Image, store: images.StoreId
+    image: images.Image,
+    task: images.ImportTask | None,
+    store: images.StoreId,
 ) -> tuple[images.StoreId, ...]:
-    return image.importing_to[: image.importing_to.index(store)]
+    """Return the stores that the import still has to write before this one.
+
+    The task has them in the order of the request, which is that of the
+    work; Glance sorts the image's own list.
+    """
+    order = image.importing_to if task is None else task.stores
+    left = [s for s in order if is_copying(image, task, s)]
+    return tuple(left[: left.index(store)] if store in left else ())
+
+
+def _setbacks(value: object) -> _Setbacks:
+    return MappingProxyType(
+        {
+            images.StoreId(store): setback
+            for store, told in _items(value)
+            if (setback := _setback(told)) is not None
+        }
+    )
+
+
+def _setback(told: object) -> histories.Setback | None:
+    if not isinstance(told, Mapping):
+        return None
+    failures, next_try_s = told.get('failures'), told.get('next_try_s')
+    if not isinstance(failures, int):
+        return None
+    if not isinstance(next_try_s, int | float):
+        next_try_s = math.inf
+    return histories.Setback(failures, str(told.get('reason')), next_try_s)
+
+
+def _items(value: object) -> list[tuple[str, object]]:
+    if not isinstance(value, Mapping):
+        return []
+    return [(k, v) for k, v in value.items() if isinstance(k, str)]
