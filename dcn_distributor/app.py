@@ -12,6 +12,7 @@
 """The composition root: builds what cmd runs out of the parts."""
 
 from collections.abc import Callable
+import dataclasses
 import time
 
 from oslo_config import cfg
@@ -34,6 +35,9 @@ from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
 from dcn_distributor.service import work_queue
 from dcn_distributor.service import workers as worker_threads
+
+# How long a command waits for an agent: it answers from memory.
+ANSWER_TIMEOUT_S = 3.0
 
 Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
 
@@ -93,3 +97,32 @@ def start_agent(
         ]
     )
     return agent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """What the operators' commands see of a cloud and of its agents.
+
+    `clock` gives seconds since the epoch.
+    """
+
+    images: ports.Images
+    rules: policies.PolicySet
+    agent: control.Agent
+    clock: Callable[[], float]
+
+
+def open_world(
+    conf: cfg.ConfigOpts, settings: configuration.Settings
+) -> World:
+    """Build the world of this configuration. Raises ConfigError.
+
+    Nothing is sent to Glance or to the bus before something is asked.
+    """
+    _, read_policies = rule_reader(settings)()
+    return World(
+        images=glance.connect(conf),
+        rules=read_policies,
+        agent=control.Client(conf, ANSWER_TIMEOUT_S),
+        clock=time.time,
+    )

@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""dcn-distributor status: which image is at which site."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import difflib
+import shutil
+import sys
+from typing import Any
+
+from cliff import lister
+
+from dcn_distributor.cmd import cli
+from dcn_distributor.cmd import rendering
+from dcn_distributor.cmd import tables
+from dcn_distributor.cmd import worlds
+from dcn_distributor.core import images
+from dcn_distributor.core import matrix
+from dcn_distributor.core import placements
+from dcn_distributor.core import sites
+from dcn_distributor.core import text
+
+EPILOG = """\
+What is not in order is told below the table, the worst first. A state is
+  present   Glance lists the site's store: the copy is there
+            (present*: though no policy wants it; nothing is ever deleted)
+  copying   an import works for it; the figures are Glance's, which has none
+            in the first minute and while it stages the image
+  absent    wanted, and not there yet
+  FAILED    wanted, and the last try failed, or none can succeed
+  -         neither wanted nor there
+Only images that are wanted or present at a site are listed, unless they are
+named or --all is given. With many sites the table has sums; --long gives a
+line for each image and site. Formats other than table always have all
+records and fields, with names as they are in json and yaml, and with what is
+not printable escaped in csv and value.
+
+Glance is read anew each time; when failed copies are tried again, a running
+agent is asked. Nothing is changed.
+
+exit codes:
+  0  all wanted copies of these images at these sites are present
+  1  failed: no answer from Glance, or no such image
+  2  wrong usage, or something wrong in the configuration
+  3  some wanted copy is missing or under way
+
+examples:
+  dcn-distributor status
+  dcn-distributor status cirros --site dcn17
+  dcn-distributor status --state failed --long
+  until dcn-distributor status cirros >/dev/null; do sleep 10; done
+  dcn-distributor status -f json | jq '.[] | select(.state == "failed")'"""
+
+_MOST_FINDINGS = 25
+_MOST_IN_ORDER = 60
+_ALL_STATES = tuple(state.value for state in placements.State)
+_TOLD_STATES = tuple(
+    state for state in _ALL_STATES if state != placements.State.UNWANTED.value
+)
+
+
+class Status(lister.Lister):  # type: ignore[misc]
+    """Show which image is at which site, and what is not as it should be."""
+
+    _epilog = EPILOG
+    open_world = staticmethod(worlds.open_world)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add what selects images and cells."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            'images', metavar='IMAGE', nargs='*', help='ids or names'
+        )
+        parser.add_argument(
+            '--site',
+            action='append',
+            default=[],
+            metavar='SITE',
+            dest='sites',
+            help='only this site; may be repeated',
+        )
+        parser.add_argument(
+            '--policy', help='only placements that this policy settles'
+        )
+        parser.add_argument(
+            '--state',
+            action='append',
+            default=[],
+            dest='states',
+            choices=_ALL_STATES,
+            help='list only these; sums and the exit code stay those of all; '
+            'may be repeated',
+        )
+        parser.add_argument(
+            '--all',
+            action='store_true',
+            help='list all images, and all placements with --long',
+        )
+        parser.add_argument(
+            '--long',
+            action='store_true',
+            help='a line for each image and site',
+        )
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print the table, then all that is to be said below it."""
+        self._world = self.open_world(self.app)
+        self._now_s = self._world.clock()
+        wrong = self._unknown(parsed_args)
+        if wrong:
+            self.app.stderr.write(f'{self.app.NAME}: {wrong}\n')
+            return cli.USAGE
+        super().run(parsed_args)
+        if parsed_args.formatter == 'table':
+            self._write_below(parsed_args)
+        # Whoever asks for one state still asks whether all is well.
+        complete = self._totals.tally.is_complete
+        return cli.DONE if complete else cli.PARTLY_DONE
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Read Glance, and lay out what fits the format and the width."""
+        self._totals = matrix.Totals()
+        self._left_out = 0
+        listed = []
+        for row, tally in self._rows(parsed_args):
+            self._totals.add(row, tally)
+            if not parsed_args.states or any(
+                cell.state.value in parsed_args.states for cell in row.cells
+            ):
+                listed.append(tables.Line(row, tally))
+        listed.sort(key=lambda line: matrix.by_name(line.row))
+        if parsed_args.formatter != 'table':
+            return tables.records(
+                listed,
+                parsed_args.states or _ALL_STATES,
+                is_json=parsed_args.formatter in ('json', 'yaml'),
+            )
+        if parsed_args.long:
+            states = _ALL_STATES if parsed_args.all else _TOLD_STATES
+            return tables.long(
+                listed, parsed_args.states or states, self._now_s
+            )
+        return tables.overview(
+            self._without_those_in_order(parsed_args, listed),
+            [site.name for site in self._sites(parsed_args)],
+            _width(),
+        )
+
+    def _without_those_in_order(
+        self, parsed_args: argparse.Namespace, listed: list[tables.Line]
+    ) -> list[tables.Line]:
+        """Keep a long table to what a person has to see."""
+        is_asked_for = (
+            parsed_args.images or parsed_args.all or parsed_args.states
+        )
+        if is_asked_for or len(listed) <= _MOST_IN_ORDER:
+            return listed
+        kept = [line for line in listed if not line.tally.is_in_order]
+        self._left_out = len(listed) - len(kept)
+        return kept
+
+    def _rows(
+        self, parsed_args: argparse.Namespace
+    ) -> Iterator[tuple[matrix.Row, matrix.Tally]]:
+        """Read the images, a page at a time; each once."""
+        world, stderr = self._world, self.app.stderr
+        known_stores = world.images.stores()
+        worlds.warn_of_unknown_stores(world, known_stores, stderr)
+        survey = matrix.Survey(
+            world.rules,
+            known_stores,
+            worlds.ask_agent(world, stderr) or placements.NOTHING,
+            self._now_s,
+            matrix.Selection(parsed_args.sites, parsed_args.policy),
+        )
+        seen = set()
+        for image in self._images(parsed_args):
+            if image.id in seen:
+                continue
+            seen.add(image.id)
+            row = survey.row(image, world.images.import_task(image))
+            if parsed_args.images or parsed_args.all or row.matters:
+                yield row, row.tally()
+
+    def _images(
+        self, parsed_args: argparse.Namespace
+    ) -> Iterable[images.Image]:
+        if parsed_args.images:
+            return worlds.find(self._world.images, parsed_args.images)
+        return self._world.images.list()
+
+    def _sites(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[sites.Site, ...]:
+        return tuple(
+            site
+            for site in self._world.rules.sites
+            if not parsed_args.sites or site.name in parsed_args.sites
+        )
+
+    def _unknown(self, parsed_args: argparse.Namespace) -> str:
+        """Say which site or policy does not exist; empty if all do."""
+        rules = self._world.rules
+        sites_known = [s.name for s in rules.sites]
+        policies_known = [p.name for p in rules.policies]
+        for site in parsed_args.sites:
+            if site not in sites_known:
+                return _near_miss('site', site, sites_known)
+        if parsed_args.policy not in (None, *policies_known):
+            return _near_miss('policy', parsed_args.policy, policies_known)
+        return ''
+
+    def _write_below(self, parsed_args: argparse.Namespace) -> None:
+        stdout = self.app.stdout
+        if self._left_out:
+            stdout.write(
+                f'{rendering.count(self._left_out, "more image")} in order; '
+                '--all lists them\n'
+            )
+        findings = [] if parsed_args.long else self._totals.findings()
+        if findings:
+            stdout.write('\n')
+        for finding in findings[:_MOST_FINDINGS]:
+            line = rendering.finding(finding, self._now_s, None)
+            stdout.write(f'{line}\n')
+        rest = len(findings) - _MOST_FINDINGS
+        if rest > 0:
+            stdout.write(f'... and {rest} more; see --long\n')
+        summary = rendering.totals(self._totals, len(self._sites(parsed_args)))
+        stdout.write(f'\n{summary}\n')
+
+
+def _near_miss(what: str, word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f'; did you mean {near[0]}?' if near else ''
+    return f'there is no {what} {text.show(word)}{hint}'
+
+
+def _width() -> int | None:
+    """Return how wide the terminal is; None if nobody looks at one."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns

@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the operators' commands see: a cloud, its rules, and its agents.
+
+Nothing heavy is imported before a command needs it, so that --help answers
+at once. A command opens its world through an attribute of its class, which
+tests set to open another.
+"""
+
+from collections.abc import Sequence
+import logging
+import re
+from typing import Any
+from typing import TYPE_CHECKING
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import placements
+from dcn_distributor.core import ports
+from dcn_distributor.core import text
+
+if TYPE_CHECKING:
+    from dcn_distributor import app
+    from dcn_distributor.cmd import cli
+
+_UUID = re.compile(r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
+
+# Libraries that tell of each try to connect, at length.
+_TALKATIVE = ('oslo.messaging', 'oslo_messaging', 'amqp', 'kombu')
+
+
+def open_world(application: 'cli.Cli') -> 'app.World':
+    """Open the world of the configuration. Raises ConfigError."""
+    from dcn_distributor import app
+    from dcn_distributor.clients import glance
+
+    if not application.options.debug:
+        for logger in _TALKATIVE:
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
+    conf, settings = application.read_configuration(glance.register_opts)
+    return app.open_world(conf, settings)
+
+
+def find(port: ports.Images, words: Sequence[str]) -> list[images.Image]:
+    """Read the images that have one of some ids or names.
+
+    Several may have the same name. Raises ImageNotFound for a word that
+    none has.
+    """
+    found = {}
+    names = set()
+    for word in words:
+        if _UUID.fullmatch(word):
+            image = port.get(images.ImageId(word.lower()))
+            found[image.id] = image
+        else:
+            names.add(word)
+    if names:
+        found |= {i.id: i for i in port.list() if i.name in names}
+    missing = names - {i.name for i in found.values()}
+    if missing:
+        shown = text.join(map(text.show, sorted(missing)), 'or')
+        raise exceptions.ImageNotFound(f'no image is called {shown}')
+    return list(found.values())
+
+
+def find_one(port: ports.Images, word: str) -> images.Image | str:
+    """Read the image with an id, or with a name that no other has.
+
+    Otherwise returns what to tell of those that have it. Raises
+    ImageNotFound.
+    """
+    found = find(port, [word])
+    if len(found) == 1:
+        return found[0]
+    ids = ''.join(f'\n  {i}' for i in sorted(image.id for image in found))
+    return (
+        f'{len(found)} images are called {text.show(word)}; take an id:{ids}'
+    )
+
+
+def ask_agent(world: 'app.World', stderr: Any) -> placements.Memory | None:
+    """Ask an agent what it remembers; say on stderr if none answers."""
+    try:
+        return placements.remembered(world.agent.remembered())
+    except exceptions.BusUnavailable as exc:
+        stderr.write(f'Next tries are unknown: {exc}\n')
+        return None
+
+
+def warn_of_unknown_stores(
+    world: 'app.World',
+    known_stores: frozenset[images.StoreId],
+    stderr: Any,
+) -> None:
+    """Name the sites that can get no copies."""
+    for site in world.rules.sites:
+        if site.store not in known_stores:
+            known = text.join(sorted(known_stores), 'and')
+            stderr.write(
+                f'warning: site {site.name}: Glance has no store '
+                f'{site.store}; it has {known}\n'
+            )

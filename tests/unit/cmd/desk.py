@@ -1,0 +1,102 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A desk: the operators' commands before a cloud in memory."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+from dcn_distributor import app
+from dcn_distributor import exceptions
+from dcn_distributor.cmd import cli
+from dcn_distributor.core import images
+from dcn_distributor.core import matching
+from dcn_distributor.core import policies
+from dcn_distributor.core import sites
+from tests.fakes import glance
+
+NOW_S = 1_800_000_000.0
+MIB = 2**20
+
+
+class Agent:
+    """An agent that answers, with `setbacks` and `troubles`, or is away."""
+
+    def __init__(self) -> None:
+        self.setbacks: dict[str, Any] = {}
+        self.troubles: dict[str, Any] = {}
+        self.is_away = False
+        self.asked: list[tuple[str, ...]] = []
+
+    def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer()
+        self.asked.append(tuple(image_ids))
+        return {'host': 'ctl-0', 'looking_at': len(image_ids) or None}
+
+    def remembered(self) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer()
+        return {
+            'host': 'ctl-0',
+            'setbacks': self.setbacks,
+            'troubles': self.troubles,
+        }
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise exceptions.BusUnavailable('no agent answered within 3 s')
+
+
+class Desk:
+    """Runs one command again and again; public images go everywhere.
+
+    :param command: the class of the command.
+    :param read: returns what was written to stdout and stderr since.
+    """
+
+    def __init__(
+        self, command: type, read: Callable[[], Any], site_count: int = 2
+    ) -> None:
+        self._read = read
+        self.agent = Agent()
+        names = [f'dcn{n}' for n in range(site_count)]
+        self.glance = glance.FakeGlance(['central', *names], lambda: NOW_S)
+        self.rules = policies.PolicySet(
+            [
+                policies.Policy(
+                    'all-public',
+                    matching.Block(
+                        (matching.OneOf('visibility', ('public',)),)
+                    ),
+                    policies.AllSites(),
+                    origin='placement.yaml:3',
+                )
+            ],
+            sites.Sites('central', tuple(sites.Site(n, n, {}) for n in names)),
+        )
+        self._command = type(
+            command.__name__,
+            (command,),
+            {'open_world': staticmethod(self._open_world)},
+        )
+
+    def run(self, *argv: str) -> tuple[int, str, str]:
+        """Run it; return the exit code, stdout and stderr."""
+        application = cli.Cli()
+        application.command_manager.add_command('run', self._command)
+        code = application.run(['run', *argv])
+        told = self._read()
+        return code, told.out, told.err
+
+    def _open_world(self, application: cli.Cli) -> app.World:
+        return app.World(self.glance, self.rules, self.agent, lambda: NOW_S)

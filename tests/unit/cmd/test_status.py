@@ -1,0 +1,347 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""dcn-distributor status, before a cloud in memory."""
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+
+from dcn_distributor import exceptions
+from dcn_distributor.cmd import status
+from tests.unit.cmd import desk as desks
+
+EVIL = 'a\n\x1b[31mb\u202e$(reboot)/'
+
+
+@pytest.fixture
+def desk(capsys):
+    return desks.Desk(status.Status, capsys.readouterr)
+
+
+def everywhere(desk, name='cirros', **attributes):
+    stores = frozenset(desk.glance.stores())
+    return desk.glance.add(name, stores=stores, **attributes)
+
+
+def records(desk, *argv):
+    code, out, err = desk.run(*argv, '-f', 'json')
+    assert err == ''
+    return code, json.loads(out)
+
+
+def test_all_present_is_a_matrix_and_0(desk):
+    image = everywhere(desk)
+
+    code, out, err = desk.run()
+
+    assert (code, err) == (0, '')
+    assert f'| cirros | {image.id} | 1 GiB | present | present |' in (
+        ' '.join(out.split())
+    )
+    assert out.endswith('1 image, 2 sites: 2 of 2 wanted copies present\n')
+
+
+def test_nothing_wanted_is_0(desk):
+    assert desk.run()[0] == 0
+
+
+def test_absent_is_3_with_its_reason(desk):
+    image = desk.glance.add('cirros')
+
+    code, out, _ = desk.run()
+
+    assert code == 3
+    assert f'absent   cirros ({image.id}) at dcn0 and dcn1: no import' in out
+    assert '0 of 2 wanted copies present, 2 absent; 2 GiB left' in out
+
+
+def test_copying_shows_progress_of_the_store_being_written(desk):
+    image = desk.glance.add('cirros', size_bytes=274 * desks.MIB)
+    desk.glance.copy_to_stores(image.id, ['dcn0', 'dcn1'])
+    desk.glance.step(image.id)
+    desk.glance.copy_some(image.id, 118)
+
+    code, out, _ = desk.run()
+
+    assert code == 3
+    assert '| copying 43 % | copying |' in ' '.join(out.split())
+    assert 'at dcn0: 43 %, 118 MiB of 274 MiB: import task-' in out
+    assert ', after dcn0\n' in out
+    assert '2 copying; 430 MiB left' in out
+
+
+def test_all_read_is_not_yet_a_copy(desk):
+    image = desk.glance.add('cirros', size_bytes=desks.MIB)
+    desk.glance.copy_to_stores(image.id, ['dcn0'])
+    desk.glance.step(image.id)
+    desk.glance.copy_some(image.id, 1)
+
+    assert 'copying 99 %' in desk.run()[1]
+
+
+def test_failed_tells_when_it_is_tried_next(desk):
+    image = desk.glance.add('cirros')
+    desk.agent.setbacks = {
+        image.id: {
+            'dcn0': {
+                'failures': 3,
+                'reason': 'no space',
+                'next_try_s': desks.NOW_S + 90,
+            },
+            'dcn1': {
+                'failures': 1,
+                'reason': 'refused',
+                'next_try_s': None,
+            },
+        }
+    }
+
+    _, out, _ = desk.run()
+    _, told = records(desk)
+
+    assert 'at dcn0: try 4 at ' in out
+    assert ': no space\n' in out
+    assert (
+        'at dcn1: no further try until image, policies or sites change: '
+        'refused\n'
+    ) in out
+    assert [r['next_try'] for r in told] == ['2027-01-15T08:01:30Z', None]
+
+
+def test_without_an_agent_one_line_says_so(desk):
+    image = desk.glance.add('cirros')
+    desk.glance.fail('dcn0')
+    desk.glance.copy_to_stores(image.id, ['dcn0', 'dcn1'])
+    desk.glance.finish(image.id)
+    desk.agent.is_away = True
+
+    code, out, err = desk.run()
+
+    assert code == 3
+    assert 'at dcn0: the last import to this store failed\n' in out
+    assert err == ('Next tries are unknown: no agent answered within 3 s\n')
+
+
+def test_copy_that_nobody_wants_is_marked(desk):
+    everywhere(desk, visibility='private')
+
+    code, out, _ = desk.run()
+
+    assert code == 0
+    assert 'present* | present*' in out
+    assert '2 present* and not wanted' in out
+
+
+def test_store_that_glance_does_not_have_is_warned_of(desk, capsys):
+    other = desks.Desk(status.Status, capsys.readouterr, site_count=1)
+    desk.glance = other.glance
+    everywhere(desk)
+
+    code, out, err = desk.run()
+
+    assert code == 3
+    assert 'FAILED' in out
+    assert 'at dcn1: Glance has no store dcn1\n' in out
+    assert err == (
+        'warning: site dcn1: Glance has no store dcn1; it has central and '
+        'dcn0\n'
+    )
+
+
+def test_only_images_that_matter_are_listed(desk):
+    everywhere(desk, 'wanted')
+    desk.glance.add('private', visibility='private')
+    desk.glance.add('queued', status='queued', stores=frozenset())
+
+    assert {r['image_name'] for r in records(desk)[1]} == {'wanted'}
+    code, told = records(desk, '--all')
+    assert {r['image_name'] for r in told} == {'wanted', 'private', 'queued'}
+    assert code == 3
+
+
+def test_images_are_chosen_by_id_or_name(desk):
+    first, second = everywhere(desk, 'a'), desk.glance.add('b')
+    everywhere(desk, 'b')
+
+    code, told = records(desk, 'a')
+    assert code == 0
+    assert {r['image_id'] for r in told} == {first.id}
+    assert len(records(desk, 'b', first.id)[1]) == 6
+    assert records(desk, second.id.upper())[0] == 3
+
+
+@pytest.mark.parametrize(
+    ('word', 'message'),
+    [
+        ('nope', 'dcn-distributor: no image is called nope\n'),
+        (EVIL, "no image is called 'a\\n\\x1b[31mb\\u202e$(reboot)/'\n"),
+        ('00000000-0000-0000-0000-00000000ffff', "'00000000-0000-"),
+    ],
+)
+def test_no_such_image_is_1(desk, word, message):
+    code, out, err = desk.run(word)
+
+    assert (code, out) == (1, '')
+    assert message in err
+
+
+def test_glance_out_of_reach_is_1(desk):
+    desk.glance.go_down()
+
+    assert desk.run() == (1, '', 'dcn-distributor: the fake Glance is down\n')
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--site', 'dcn2'], 'there is no site dcn2; did you mean dcn1?'),
+        (['--site', '\x1b'], "there is no site '\\x1b'"),
+        (
+            ['--policy', 'al-public'],
+            'there is no policy al-public; did you mean all-public?',
+        ),
+    ],
+)
+def test_unknown_words_are_2(desk, argv, message):
+    assert desk.run(*argv) == (2, '', f'dcn-distributor: {message}\n')
+
+
+def test_site_narrows_cells_sums_and_exit_code(desk):
+    desk.glance.add('cirros', stores=frozenset({'central', 'dcn0'}))
+
+    assert desk.run()[0] == 3
+    code, out, _ = desk.run('--site', 'dcn0')
+    assert code == 0
+    assert 'dcn1' not in out
+    assert '1 image, 1 site: 1 of 1 wanted' in out
+
+
+def test_state_narrows_the_list_only(desk):
+    everywhere(desk, 'there')
+    desk.glance.add('gone')
+
+    code, out, _ = desk.run('--state', 'present')
+
+    assert code == 3
+    assert '| there' in out
+    assert '| gone' not in out
+    assert '2 of 4 wanted copies present, 2 absent' in out
+
+
+def test_policy_narrows_to_what_it_settles(desk):
+    everywhere(desk, 'there')
+    everywhere(desk, 'private', visibility='private')
+
+    _, told = records(desk, '--policy', 'all-public')
+
+    assert {r['image_name'] for r in told} == {'there'}
+
+
+def test_records_are_complete(desk):
+    image = desk.glance.add('cirros', stores=frozenset({'central', 'dcn0'}))
+
+    assert records(desk)[1] == [
+        {
+            'image_id': image.id,
+            'image_name': 'cirros',
+            'site': site,
+            'store': site,
+            'state': state,
+            'wanted': True,
+            'policy': 'all-public',
+            'reason': reason,
+            'copied_bytes': None,
+            'size_bytes': 2**30,
+            'next_try': None,
+        }
+        for site, state, reason in [
+            (
+                'dcn0',
+                'present',
+                'wanted by policy all-public (visibility public)',
+            ),
+            ('dcn1', 'absent', 'no import yet'),
+        ]
+    ]
+
+
+def test_evil_names_print_safely_and_survive_in_json_and_yaml(desk):
+    everywhere(desk, EVIL)
+
+    told = {
+        form: desk.run('-f', form)[1]
+        for form in ('table', 'json', 'yaml', 'csv', 'value')
+    }
+    told['long'] = desk.run('--long')[1]
+
+    for out in told.values():
+        assert all(c.isprintable() for c in out.replace('\n', ''))
+    escaped = 'a\\n\\x1b[31mb\\u202e$(reboot)/'
+    assert f"| '{escaped}' |" in told['table']
+    assert json.loads(told['json'])[0]['image_name'] == EVIL
+    assert yaml.safe_load(told['yaml'])[0]['image_name'] == EVIL
+    rows = list(csv.reader(io.StringIO(told['csv']), escapechar='\\'))
+    assert len(rows) == 3
+    assert len(told['value'].splitlines()) == 2
+
+
+def test_many_sites_are_summed_up(capsys):
+    desk = desks.Desk(status.Status, capsys.readouterr, site_count=200)
+    everywhere(desk, 'there')
+    desk.glance.add('half', stores=frozenset(f'dcn{n}' for n in range(100)))
+
+    code, out, _ = desk.run()
+
+    assert code == 3
+    lines = [' '.join(line.split()) for line in out.splitlines()]
+    assert max(map(len, lines)) < 130
+    assert any('| 200 | 200 | - | - | - | - |' in line for line in lines)
+    assert any('| 200 | 100 | - | - | 100 | 100 GiB' in line for line in lines)
+    assert 'at 100 sites: no import yet' in out
+
+
+def test_a_long_table_leaves_out_what_is_in_order(desk):
+    for number in range(70):
+        everywhere(desk, f'image{number}')
+    desk.glance.add('gone')
+
+    _, out, _ = desk.run()
+    assert '| gone' in out
+    assert 'image7' not in out
+    assert '70 more images in order; --all lists them\n' in out
+    assert 'image7' in desk.run('--all')[1]
+
+
+def test_long_is_a_line_for_each_cell_that_is_wanted_or_there(desk):
+    everywhere(desk, 'there')
+    desk.glance.add('private', visibility='private')
+
+    assert desk.run('--long')[1].count('present |') == 2
+    assert 'private' not in desk.run('--long')[1]
+    assert '| - ' in desk.run('--long', '--all')[1]
+
+
+def test_an_image_seen_twice_is_counted_once(desk):
+    image = everywhere(desk)
+
+    _, out, _ = desk.run(image.id, image.id, 'cirros')
+
+    assert '1 image, 2 sites: 2 of 2 wanted' in out
+
+
+def test_no_access_is_1_and_says_what_to_do(desk):
+    desk.glance.go_down(error=exceptions.AccessDenied('check the roles'))
+
+    assert desk.run()[::2] == (1, 'dcn-distributor: check the roles\n')
