@@ -53,7 +53,9 @@ def rule_reader(settings: configuration.Settings) -> Reader:
 
 
 def build_agent(
-    settings: configuration.Settings, port: ports.Images
+    settings: configuration.Settings,
+    port: ports.Images,
+    counts: notifications.Counts,
 ) -> agents.Agent:
     """Build an agent that works on the images of `port`."""
     limits = settings.limits
@@ -78,7 +80,8 @@ def build_agent(
         queue, reconciler, ledger, settings.workers
     )
     return agents.Agent(
-        agents.Parts(queue, ledger, rule_book, workers, resync)
+        agents.Parts(queue, ledger, rule_book, workers, resync),
+        counts.as_dict,
     )
 
 
@@ -86,8 +89,8 @@ def start_agent(
     conf: cfg.ConfigOpts, settings: configuration.Settings
 ) -> agents.Agent:
     """Build the agent of this configuration, and start it on its bus."""
-    agent = build_agent(settings, glance.connect(conf))
     counts = notifications.Counts()
+    agent = build_agent(settings, glance.connect(conf), counts)
     notifications.quieten_undecodable(counts)
     hints = notifications.Hints(agent.look_at, counts)
     agent.start(

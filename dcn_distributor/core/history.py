@@ -24,6 +24,7 @@ from types import MappingProxyType
 from dcn_distributor.core import images
 from dcn_distributor.core import retry
 
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setback:
     """What stands against trying one store again.

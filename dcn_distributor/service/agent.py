@@ -11,6 +11,8 @@
 # under the License.
 """The agent: its parts, started and stopped together, and its answers."""
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import math
@@ -55,10 +57,17 @@ class Parts:
 
 
 class Agent:
-    """Distributes images from start() to stop()."""
+    """Distributes images from start() to stop().
 
-    def __init__(self, parts: Parts) -> None:
+    :param count_events: gives how many events came in, by what became of
+        them
+    """
+
+    def __init__(
+        self, parts: Parts, count_events: Callable[[], Mapping[str, int]]
+    ) -> None:
         self._parts = parts
+        self._count_events = count_events
         self._ears: Sequence[Ear] = ()
 
     def start(self, ears: Sequence[Ear]) -> None:
@@ -129,6 +138,8 @@ class Agent:
             'host': socket.gethostname(),
             'setbacks': setbacks,
             'troubles': troubles,
+            'events': dict(self._count_events()),
+            'looks': self._parts.workers.looks,
         }
 
     def _rules(self) -> rule_books.Rules:

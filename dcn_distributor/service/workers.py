@@ -43,11 +43,19 @@ class Workers:
         self._reconciler = reconciler
         self._ledger = ledger
         self._stopping = threading.Event()
+        self._counting = threading.Lock()
+        self._looks = 0
         self._threads = [
             threading.Thread(target=self._work, name=f'worker-{number}')
             for number in range(count)
         ]
         self._threads.append(threading.Thread(target=self._tick, name='tick'))
+
+    @property
+    def looks(self) -> int:
+        """How many looks at images there were."""
+        with self._counting:
+            return self._looks
 
     def start(self) -> None:
         """Start working."""
@@ -64,6 +72,8 @@ class Workers:
 
     def _work(self) -> None:
         while (image_id := self._queue.get()) is not None:
+            with self._counting:
+                self._looks += 1
             outcome = self._reconciler.reconcile(image_id)
             if outcome.look_again_s is not None:
                 self._queue.add_after(image_id, outcome.look_again_s)

@@ -51,7 +51,9 @@ class Agent(Protocol):
 
         Returns ``host``; ``setbacks``, by image and store; ``troubles``, by
         store. Each has ``failures``, ``reason`` and ``next_try_s``: seconds
-        since the epoch, None if only a change helps.
+        since the epoch, None if only a change helps. Further ``events``:
+        how many came in, by what became of them, and ``looks``: how many
+        looks at images there were; both since the agent started.
         """
         ...
 

@@ -71,10 +71,13 @@ class Counts:
         with self._lock:
             return self._counts[result]
 
-    def __str__(self) -> str:
-        """All of them, for a log line."""
-        names = (HANDLED, IGNORED, MALFORMED)
-        return ', '.join(f'{self[name]} {name}' for name in names)
+    def as_dict(self) -> dict[str, int]:
+        """All of them, as of this moment."""
+        with self._lock:
+            return {
+                result: self._counts[result]
+                for result in (HANDLED, IGNORED, MALFORMED)
+            }
 
 
 class Hints:
