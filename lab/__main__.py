@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except errors.LabError as exc:
+    except (errors.LabError, OSError) as exc:
         print(f'lab: {exc}', file=sys.stderr)
         return 1
     except (KeyboardInterrupt, errors.Cancelled):

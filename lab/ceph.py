@@ -17,6 +17,8 @@ line. cephx stays on.
 """
 
 import base64
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import json
 import os
@@ -319,7 +321,7 @@ class Ceph(service.Service):
         files.write_private(
             data / 'keyring', files.ini({'osd.0': {'key': keys['osd.0']}})
         )
-        with Connection(self.conf()) as cluster:
+        with self._connected() as cluster:
             cluster.command(
                 {'prefix': 'osd new', 'uuid': keys['osd-uuid']},
                 json.dumps({'cephx_secret': keys['osd.0']}).encode(),
@@ -332,11 +334,20 @@ class Ceph(service.Service):
         (data / 'ready').touch()
 
     def _make_pools(self) -> None:
-        with Connection(self.conf()) as cluster:
+        with self._connected() as cluster:
             for pool in POOLS:
                 cluster.command({'prefix': 'osd pool create', 'pool': pool})
             for pool in POOLS:
                 cluster.initialise_pool(pool)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator['Connection']:
+        known = _bindings('rados').Error, _bindings('rbd').Error
+        try:
+            with Connection(self.conf()) as cluster:
+                yield cluster
+        except known as exc:
+            raise errors.LabError(f'{self.name}: Ceph said: {exc}') from exc
 
     def _argv(self, kind: str) -> tuple[str, ...]:
         program = processes.find_program(f'ceph-{kind}', f'ceph-{kind}')

@@ -162,7 +162,13 @@ class Glance(service.Service):
                 # broker is away.
                 'retry': 1,
             },
-            'oslo_messaging_rabbit': MESSAGING,
+            'oslo_messaging_rabbit': {
+                **MESSAGING,
+                # Also how long a send waits for a broker that hangs: the
+                # default of 60 s, for each topic and each try, would hold
+                # one upload for a quarter of an hour.
+                'heartbeat_timeout_threshold': 10,
+            },
             'oslo_concurrency': {'lock_path': self.directory / 'locks'},
             **self._store_options(),
         }
