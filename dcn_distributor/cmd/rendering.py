@@ -116,10 +116,8 @@ def tries(
         return ''
     if setback.is_permanent:
         return 'no further try until image, policies or sites change'
-    number = f'try {setback.failures + 1}'
-    if setback.next_try_s <= now_s:
-        return f'{number} due'
-    return f'{number} at {clock(setback.next_try_s, now_s, zone)}'
+    when = _when(setback.next_try_s, now_s, zone)
+    return f'try {setback.failures + 1} {when}'
 
 
 def finding(
@@ -132,7 +130,7 @@ def finding(
         about.append(progress(found.row.image, found.one))
         about.append(tries(found.one, now_s, zone))
     elif found.next_try_s is not None:
-        about.append(f'next try {clock(found.next_try_s, now_s, zone)}')
+        about.append(f'next try {_when(found.next_try_s, now_s, zone)}')
     about.append(printable(found.reason))
     told = ': '.join(part for part in about if part)
     return (
@@ -160,6 +158,10 @@ def totals(summed: matrix.Totals, site_count: int) -> str:
         f'{tally.present} of {tally.wanted} wanted copies present'
         f'{"".join(f", {c}" for c in counts)}{left}{extra}'
     )
+
+
+def _when(when_s: float, now_s: float, zone: datetime.tzinfo | None) -> str:
+    return 'due' if when_s <= now_s else f'at {clock(when_s, now_s, zone)}'
 
 
 def _of_images(found: matrix.Finding) -> str:

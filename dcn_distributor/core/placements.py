@@ -194,12 +194,25 @@ def _missing(
         reason = f'Glance has no store {store}'
         return Placement(decision, State.FAILED, reason)
     if setback is not None:
-        reason = setback.reason
-        return Placement(decision, State.FAILED, reason, setback=setback)
+        return Placement(
+            decision,
+            State.FAILED,
+            setback.reason,
+            setback=_delayed(setback, evidence.memory.troubles.get(store)),
+        )
     if store in image.failed_import:
         reason = 'the last import to this store failed'
         return Placement(decision, State.FAILED, reason)
     return _waiting(image, decision, evidence)
+
+
+def _delayed(
+    setback: histories.Setback, trouble: histories.Setback | None
+) -> histories.Setback:
+    """Reckon with a pause that the store needs from all images."""
+    if trouble is None or trouble.next_try_s <= setback.next_try_s:
+        return setback
+    return dataclasses.replace(setback, next_try_s=trouble.next_try_s)
 
 
 def _waiting(

@@ -120,6 +120,17 @@ def test_failed_tells_when_it_is_tried_next(desk):
     assert [r['next_try'] for r in told] == ['2027-01-15T08:01:30Z', None]
 
 
+def test_findings_of_many_tell_the_earliest_try(desk):
+    told = {'failures': 1, 'reason': 'no space', 'next_try_s': desks.NOW_S}
+    for name in ('a', 'b'):
+        image = desk.glance.add(name, stores=frozenset({'dcn1'}))
+        desk.agent.setbacks[image.id] = {'dcn0': told}
+
+    _, out, _ = desk.run()
+
+    assert 'FAILED   2 images at dcn0: next try due: no space\n' in out
+
+
 def test_without_an_agent_one_line_says_so(desk):
     image = desk.glance.add('cirros')
     desk.glance.fail('dcn0')

@@ -213,6 +213,16 @@ def test_progress_is_of_the_store_being_written():
         (placements.NOTHING, None),
         (remembering(SETBACK), NOW + 60),
         (remembering(trouble=SETBACK), NOW + 60),
+        (
+            remembering(
+                SETBACK, dataclasses.replace(SETBACK, next_try_s=NOW + 90)
+            ),
+            NOW + 90,
+        ),
+        (
+            remembering(SETBACK, dataclasses.replace(SETBACK, next_try_s=NOW)),
+            NOW + 60,
+        ),
         (remembering(FOR_GOOD), None),
     ],
 )
