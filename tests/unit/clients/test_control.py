@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Asking an agent over RPC, on a bus inside this process."""
+
+from oslo_config import cfg
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.clients.bus import control
+
+# oslo.messaging will know threads only, and then needs not be told.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Using the 'executor' argument:DeprecationWarning"
+)
+
+
+class Agent:
+    """An agent that notes what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def resync(self, image_ids):
+        """See control.Agent."""
+        self.asked.append(image_ids)
+        return {'host': 'ctl-0', 'looking_at': len(image_ids) or None}
+
+    def remembered(self):
+        """See control.Agent."""
+        return {'host': 'ctl-0', 'setbacks': {}, 'troubles': {}}
+
+
+@pytest.fixture
+def conf(tmp_path):
+    # The whole configuration is our own: cfg.CONF has nothing to do with it.
+    file = tmp_path / 'agent.conf'
+    file.write_text('[DEFAULT]\ntransport_url = fake://\n')
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[str(file)])
+    return conf
+
+
+@pytest.fixture
+def agent(conf):
+    agent = Agent()
+    server = control.Server(conf, agent)
+    server.start()
+    yield agent
+    server.stop()
+
+
+IMAGE_ID = '3f2c3e9a-0d4e-4d4b-9c53-1d7a3f8d3c11'
+
+
+def test_what_an_agent_remembers(conf, agent):
+    client = control.Client(conf, 5.0)
+
+    assert client.remembered()['host'] == 'ctl-0'
+
+
+def test_resync_of_all_and_of_some(conf, agent):
+    client = control.Client(conf, 5.0)
+
+    assert client.resync([])['looking_at'] is None
+    assert client.resync([IMAGE_ID])['looking_at'] == 1
+    assert agent.asked == [[], [IMAGE_ID]]
+
+
+def test_what_is_no_id_is_not_looked_at(conf, agent):
+    assert control.Client(conf, 5.0).resync(['x'])['looking_at'] == 0
+    assert agent.asked == []
+
+
+def test_no_agent_is_bus_unavailable(conf):
+    with pytest.raises(exceptions.BusUnavailable, match='no agent answered'):
+        control.Client(conf, 0.1).remembered()
