@@ -21,7 +21,9 @@ from tests.labs import running_lab  # noqa: F401
 
 
 @pytest.fixture(scope='session')
-def logged_in(running_lab: deployment.Lab) -> Iterator[worlds.RealWorld]:
+def logged_in(
+    running_lab: deployment.Lab,  # noqa: F811
+) -> Iterator[worlds.RealWorld]:
     """Return a world for the session: to log in takes longer than a test."""
     world = worlds.RealWorld(running_lab)
     yield world

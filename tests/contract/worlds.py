@@ -22,6 +22,7 @@ import io
 import os
 import sqlite3
 import subprocess
+import threading
 import time
 from typing import Protocol
 import uuid
@@ -284,13 +285,14 @@ class RealWorld:
     ) -> Iterator[core_images.Image]:
         """See World."""
         deadline = time.monotonic() + DEADLINE_S
+        pause = threading.Event()
         while True:
             image = self.images.get(image_id)
             yield image
             if image.import_task is None:
                 return
             assert time.monotonic() < deadline, 'the import does not end'
-            time.sleep(POLL_S)
+            pause.wait(POLL_S)
 
     def leave_orphan(
         self, image_id: core_images.ImageId, store: core_images.StoreId

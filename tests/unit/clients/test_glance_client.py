@@ -23,6 +23,7 @@ import pytest
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients import glance
+from dcn_distributor.clients import glance_values
 from dcn_distributor.core import images as core_images
 from tests.unit.clients import stub_cloud
 
@@ -366,6 +367,15 @@ def test_refused_first_page_is_an_outage(
         list(paged.list())
 
 
+def test_list_that_is_not_there_is_an_outage(
+    cloud: stub_cloud.StubCloud, paged: glance.GlanceImages
+) -> None:
+    cloud.always(stub_cloud.refusal(404, 'No such page'))
+
+    with pytest.raises(exceptions.GlanceUnavailable, match='endpoint'):
+        list(paged.list())
+
+
 # -- tasks ------------------------------------------------------------------
 
 
@@ -392,7 +402,9 @@ def _task(number: int, **values: object) -> dict[str, object]:
 
 
 def _locked(task_id: str | None) -> core_images.Image:
-    return glance.from_glance({'id': ID, 'os_glance_import_task': task_id})
+    return glance_values.from_glance(
+        {'id': ID, 'os_glance_import_task': task_id}
+    )
 
 
 def test_task_of_the_lock_is_found_among_others(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dcn_distributor import exceptions
-from dcn_distributor.clients import glance
+from dcn_distributor.clients import glance_values
 from dcn_distributor.core import images as core_images
 
 ID = '3f0f1d52-4c1b-4f5e-9d0c-0c6a0b3c2f11'
@@ -56,7 +56,7 @@ FULL = {
 
 
 def test_every_attribute_finds_its_place() -> None:
-    image = glance.from_glance(FULL)
+    image = glance_values.from_glance(FULL)
 
     assert image == core_images.Image(
         id=core_images.ImageId(ID),
@@ -79,7 +79,7 @@ def test_every_attribute_finds_its_place() -> None:
 
 
 def test_an_id_is_enough() -> None:
-    image = glance.from_glance({'id': ID})
+    image = glance_values.from_glance({'id': ID})
 
     assert image == core_images.Image(
         id=core_images.ImageId(ID),
@@ -101,7 +101,9 @@ def test_an_id_is_enough() -> None:
 def test_null_is_as_good_as_absent() -> None:
     nulls = {**dict.fromkeys(FULL), 'id': ID}
 
-    assert glance.from_glance(nulls) == glance.from_glance({'id': ID})
+    assert glance_values.from_glance(nulls) == glance_values.from_glance(
+        {'id': ID}
+    )
 
 
 ODD: dict[str, tuple[str, object, str, object]] = {
@@ -151,7 +153,7 @@ ODD: dict[str, tuple[str, object, str, object]] = {
 def test_odd_attribute(
     key: str, value: object, attribute: str, expected: object
 ) -> None:
-    image = glance.from_glance({'id': ID, key: value})
+    image = glance_values.from_glance({'id': ID, key: value})
 
     assert getattr(image, attribute) == expected
 
@@ -159,4 +161,4 @@ def test_odd_attribute(
 @pytest.mark.parametrize('raw', [{}, {'id': None}, {'id': ''}], ids=repr)
 def test_image_without_id_is_no_image(raw: dict[str, Any]) -> None:
     with pytest.raises(exceptions.GlanceUnavailable):
-        glance.from_glance(raw)
+        glance_values.from_glance(raw)
