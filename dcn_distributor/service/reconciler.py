@@ -189,7 +189,9 @@ class Reconciler:
 
     def _last_words(self, image: images.Image) -> str:
         task = self._glance.last_import_task(image.id)
-        return f'; its task says: {task.message}' if task else ''
+        return (
+            f'; its task says: {task.message}' if task and task.message else ''
+        )
 
     def _watch_for_stall(
         self,

@@ -212,5 +212,8 @@ class Listener:
 
 def quieten_undecodable(counts: Counts) -> None:
     """Count and tone down what oslo.messaging logs of undecodable input."""
+    undecodable = Undecodable(counts)
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(Undecodable(counts))
+        logging.getLogger(name).addFilter(undecodable)
+        # Modules that log by oslo.log have a dot in their logger's name.
+        log.getLogger(name).logger.addFilter(undecodable)
