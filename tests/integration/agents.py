@@ -77,6 +77,14 @@ class Agent:
         """Tell whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
+    def pids(self) -> list[int]:
+        """The processes: the master, and its worker."""
+        assert self._process is not None
+        master = self._process.pid
+        children = Path(f'/proc/{master}/task').glob('*/children')
+        workers = [file.read_text().split() for file in children]
+        return [master, *(int(pid) for some in workers for pid in some)]
+
     def start(self) -> None:
         """Start it, and wait until it has begun to work."""
         before = self.log.count('Agent started')
