@@ -108,6 +108,7 @@ class Lab:
             for one in self._services.values():
                 one.check()
             self.state.save()
+            files.private_directory(self.state.run_directory)
             agent.configure(self.state, self.transport_url)
             before = {n for n, s in self._services.items() if s.alive()}
             self._cancelled.clear()
@@ -260,7 +261,6 @@ class Lab:
         self._state = lab_state.settle(
             self.directory, self._edges, self._flavour, self._manager
         )
-        files.private_directory(self._state.run_directory)
         self._make_services(self._state)
 
     def _make_services(self, state: lab_state.State) -> None:

@@ -164,9 +164,9 @@ class Glance(service.Service):
             },
             'oslo_messaging_rabbit': {
                 **MESSAGING,
-                # Also how long a send waits for a broker that hangs: the
-                # default of 60 s, for each topic and each try, would hold
-                # one upload for a quarter of an hour.
+                # Also how long a send waits for a broker that hangs. With
+                # the default of 60 s a frozen one held the creation of an
+                # image for 101 s and its upload for 234 s; so 51 and 208 s.
                 'heartbeat_timeout_threshold': 10,
             },
             'oslo_concurrency': {'lock_path': self.directory / 'locks'},

@@ -26,7 +26,6 @@ from pathlib import Path
 import re
 import secrets
 import shutil
-import tempfile
 
 from lab import errors
 from lab import files
@@ -205,23 +204,25 @@ def _new(directory: Path, edges: tuple[str, ...], glance: str) -> State:
             f'{_NEEDED_BYTES >> 20} MiB to begin with: make room or choose '
             'another disk with DCN_LAB_DIR'
         )
+    identity = secrets.token_hex(8)
     return State(
         directory=directory,
-        identity=secrets.token_hex(8),
+        identity=identity,
         glance=glance or FLAVOURS[0],
         sites=(CENTRAL, *edges),
-        run_directory=_new_run_directory(directory),
+        run_directory=_choose_run_directory(directory, identity),
         rados_timeout_s=30,
         passwords={user: secrets.token_hex(16) for user in USERS},
         ports={},
     )
 
 
-def _new_run_directory(directory: Path) -> Path:
+def _choose_run_directory(directory: Path, identity: str) -> Path:
+    """Choose where the Unix sockets go; `up` makes it when it starts."""
     inside = directory / 'run'
     if len(os.fsencode(inside)) <= _SOCKET_ROOM:
         return inside
-    return Path(tempfile.mkdtemp(prefix='dcn-lab-', dir='/tmp'))
+    return Path('/tmp') / f'dcn-lab-{identity}'
 
 
 def _rados_timeout_s(default: int) -> int:

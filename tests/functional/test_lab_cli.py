@@ -154,6 +154,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert 'interrupted' in said
     assert processes.marked(identity) == []
+    assert lab(directory, 'down', '--purge').returncode == 0
 
 
 def test_only_marked_processes_are_signalled(tmp_path: Path) -> None:
