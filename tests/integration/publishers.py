@@ -22,16 +22,28 @@ class Publisher:
     """Sends raw messages to a topic, as Glance or a fool would.
 
     :param url: the lab's transport URL
+    :param queue_type: classic or quorum; both ends have to agree
     """
 
-    def __init__(self, url: str, topic: str = 'dcn_distributor') -> None:
+    def __init__(
+        self,
+        url: str,
+        topic: str = 'dcn_distributor',
+        queue_type: str = 'classic',
+    ) -> None:
         self._connection = kombu.Connection(
             url.replace('rabbit://', 'amqp://', 1)
         )
         self._topic = topic
         exchange = kombu.Exchange('glance', 'topic', durable=True)
         self._queue = kombu.Queue(
-            f'{topic}.info', exchange, f'{topic}.info', durable=True
+            f'{topic}.info',
+            exchange,
+            f'{topic}.info',
+            durable=True,
+            queue_arguments=(
+                {'x-queue-type': 'quorum'} if queue_type == 'quorum' else {}
+            ),
         )
         self._producer = self._connection.Producer(
             exchange=exchange, routing_key=f'{topic}.info'
@@ -40,6 +52,11 @@ class Publisher:
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
+
+    def declare(self) -> None:
+        """Make the queue, as Glance does before it sends."""
+        with self._connection.channel() as channel:
+            self._queue(channel).declare()
 
     def send_raw(
         self,

@@ -102,3 +102,27 @@ def test_events_of_all_kinds_cost_at_most_one_request_each(cloud, publisher):
     ]
     assert len(malformed) == 7
     assert all(' DEBUG ' in line for line in malformed)
+
+
+def test_the_bus_may_use_quorum_queues(cloud):
+    topic = f'quorum-{cloud.tag}'
+    publisher = publishers.Publisher(
+        cloud.lab.transport_url, topic, queue_type='quorum'
+    )
+    image_id = cloud.upload(visibility='private')
+    agent = cloud.agent(
+        {
+            ('agent', 'topic'): topic,
+            ('oslo_messaging_rabbit', 'rabbit_quorum_queue'): 'true',
+        }
+    )
+    agent.start()
+    waiting.until('the first resync', lambda: 'Resync:' in agent.log)
+    cloud.glance.images.update(image_id, visibility='public')
+
+    publisher.declare()
+    publisher.send('image.update', {'id': image_id})
+
+    cloud.wait_for_copies(image_id)
+    waiting.until('the event is taken', lambda: publisher.waiting() == 0)
+    publisher.close()

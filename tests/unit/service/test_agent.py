@@ -1,0 +1,215 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The agent with its threads, before a Glance in memory."""
+
+import dataclasses
+import threading
+import time
+
+import pytest
+
+from dcn_distributor import app
+from dcn_distributor import conf as configuration
+from dcn_distributor.clients.bus import notifications
+from dcn_distributor.core import retry
+from tests import waiting
+from tests.fakes import glance as fake_glance
+from tests.unit.service import world as worlds
+
+BOTH = {'dcn0', 'dcn1'}
+SITES = 'version: 1\ncentral: {store: central}\nsites: {dcn0: {}, dcn1: {}}\n'
+PUBLIC = (
+    'version: 1\n'
+    'policies: {all: {match: {visibility: [public]}, sites: all}}\n'
+)
+NOTHING = 'version: 1\npolicies: {}\n'
+
+
+class Ear:
+    """Hears nothing; may take as long to open as a bus that is down."""
+
+    def __init__(self, opens: bool = True) -> None:
+        self.stopped = threading.Event()
+        self._opened = threading.Event()
+        if opens:
+            self._opened.set()
+
+    def start(self) -> None:
+        """Open, or wait for that."""
+        self._opened.wait()
+
+    def stop(self) -> None:
+        """Close."""
+        self.stopped.set()
+
+
+class Service:
+    """An agent, its files, and a Glance whose imports the test ends."""
+
+    def __init__(self, directory, placement):
+        self.placement_file = directory / 'placement.yaml'
+        self.placement_file.write_text(placement)
+        (directory / 'sites.yaml').write_text(SITES)
+        self.glance = fake_glance.FakeGlance(
+            ('central', 'dcn0', 'dcn1'), time.time
+        )
+        settings = configuration.Settings(
+            sites_file=str(directory / 'sites.yaml'),
+            placement_file=str(self.placement_file),
+            topic='topic',
+            workers=4,
+            resync_interval_s=3600.0,
+            limits=dataclasses.replace(
+                worlds.LIMITS, backoff=retry.Backoff(base_s=0.1, cap_s=1.0)
+            ),
+        )
+        self.agent = app.build_agent(
+            settings, self.glance, notifications.Counts()
+        )
+        self.ear = Ear()
+
+    def start(self):
+        """Start the agent."""
+        self.agent.start([self.ear])
+
+    def wait_for_import(self, image_id):
+        """Wait until the agent has asked, then let Glance do it."""
+        waiting.until(
+            'the import is asked for',
+            lambda: image_id in {i.image_id for i in self.glance.running},
+        )
+        assert self.glance.finish(image_id)
+
+    def stores(self, image_id):
+        """The edge stores that hold it."""
+        return set(self.glance.get(image_id).stores) - {'central'}
+
+
+@pytest.fixture
+def make_service(tmp_path):
+    made = []
+
+    def make(placement=PUBLIC):
+        made.append(Service(tmp_path, placement))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.agent.stop()
+    waiting.until('all threads end', lambda: threading.active_count() == 1)
+
+
+def test_what_is_there_at_the_start_is_found(make_service):
+    service = make_service()
+    image_id = service.glance.add().id
+
+    service.start()
+    service.wait_for_import(image_id)
+
+    assert service.stores(image_id) == BOTH
+
+
+def test_a_hint_leads_to_a_copy_at_once(make_service):
+    service = make_service()
+    service.start()
+    image_id = service.glance.add().id
+
+    service.agent.look_at(image_id)
+    service.wait_for_import(image_id)
+
+    assert service.stores(image_id) == BOTH
+
+
+def test_new_policies_are_applied_to_what_is_there(make_service):
+    service = make_service(NOTHING)
+    image_id = service.glance.add().id
+    service.start()
+
+    service.placement_file.write_text(PUBLIC)
+    service.agent.reload()
+    service.wait_for_import(image_id)
+
+    assert service.stores(image_id) == BOTH
+
+
+def test_broken_policies_leave_the_old_ones_in_force(make_service):
+    service = make_service()
+    service.start()
+
+    service.placement_file.write_text('policies: [')
+    service.agent.reload()
+    image_id = service.glance.add().id
+    service.agent.look_at(image_id)
+    service.wait_for_import(image_id)
+
+    assert service.stores(image_id) == BOTH
+
+
+def test_a_resync_asked_for_tries_again_what_had_failed_for_good(
+    make_service,
+):
+    service = make_service()
+    image_id = service.glance.add(disk_format=None).id
+    service.start()
+    waiting.until(
+        'it is refused', lambda: service.agent.remembered()['setbacks']
+    )
+    told = service.agent.remembered()['setbacks'][image_id]['dcn0']
+    assert told['next_try_s'] is None
+    assert 'format' in told['reason']
+
+    service.glance.change(image_id, disk_format='raw')
+    answer = service.agent.resync([])
+    service.wait_for_import(image_id)
+
+    assert answer['looking_at'] is None
+    assert service.stores(image_id) == BOTH
+
+
+def test_an_outage_at_the_start_ends_by_itself(make_service):
+    service = make_service()
+    image_id = service.glance.add().id
+    service.glance.go_down(calls=1)
+
+    service.start()
+    service.wait_for_import(image_id)
+
+    assert service.stores(image_id) == BOTH
+
+
+def test_work_goes_on_while_the_bus_is_out_of_reach(make_service):
+    service = make_service()
+    service.ear = Ear(opens=False)
+    image_id = service.glance.add().id
+
+    service.start()
+    service.wait_for_import(image_id)
+    service.agent.stop()
+
+    assert service.stores(image_id) == BOTH
+    assert service.ear.stopped.is_set()
+    service.ear._opened.set()
+
+
+def test_looks_and_events_are_counted(make_service):
+    service = make_service(NOTHING)
+    service.start()
+    image_id = service.glance.add().id
+
+    service.agent.look_at(image_id)
+
+    waiting.until('the look', lambda: service.agent.remembered()['looks'] == 1)
+    assert service.agent.remembered()['events'] == {
+        'handled': 0,
+        'ignored': 0,
+        'malformed': 0,
+    }
