@@ -43,6 +43,7 @@ import uuid
 
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
+from tests.fakes import images as fake_images
 
 CENTRAL = images.StoreId('central')
 _STALE_S = 3600.0
@@ -163,22 +164,14 @@ class FakeGlance:
         """
         with self._lock:
             number = next(self._numbers)
-            image = images.Image(
-                id=images.ImageId(str(uuid.UUID(int=number))),
-                name=name,
-                status=images.ACTIVE,
-                visibility='public',
-                owner='owner',
-                tags=frozenset(),
-                properties={},
-                disk_format='raw',
-                container_format='bare',
-                size_bytes=2**30,
-                is_hidden=False,
-                is_protected=False,
-                stores=frozenset(self._stores[:1]),
+            image = fake_images.image(
+                **{
+                    'id': images.ImageId(str(uuid.UUID(int=number))),
+                    'name': name,
+                    'stores': frozenset(self._stores[:1]),
+                    **attributes,
+                }
             )
-            image = dataclasses.replace(image, **attributes)
             self._images[image.id] = image
             self._order.append(image.id)
             return image

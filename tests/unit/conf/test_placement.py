@@ -19,6 +19,7 @@ import pytest
 from dcn_distributor import exceptions
 from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites
+from tests.fakes import images as fake_images
 from tests.unit.core import examples
 
 SAMPLES = pathlib.Path(__file__).parents[3] / 'etc' / 'dcn_distributor'
@@ -81,9 +82,9 @@ def test_sample_says_what_its_comments_say():
         str(SAMPLES / 'placement.yaml.sample'), all_sites
     )
 
-    plain = policy_set.decide(examples.image())
+    plain = policy_set.decide(fake_images.image())
     banned = policy_set.decide(
-        examples.image(properties={'export_control': 'yes'})
+        fake_images.image(properties={'export_control': 'yes'})
     )
 
     assert wanted(plain) == ['dcn0', 'dcn1']
@@ -223,8 +224,8 @@ def test_policy_knows_its_line(load, tmp_path):
 def test_image_matches_by(load, block, fitting, other, why_not):
     policy_set = load(matching(f'{{{block}}}'))
 
-    fits = policy_set.decide(examples.image(**fitting))
-    explained = policy_set.explain(examples.image(**other))
+    fits = policy_set.decide(fake_images.image(**fitting))
+    explained = policy_set.explain(fake_images.image(**other))
 
     assert wanted(fits) == ['dcn0', 'dcn1', 'dcn2']
     [judged] = explained.policies
@@ -245,11 +246,11 @@ def test_image_matches_by(load, block, fitting, other, why_not):
 def test_sites_are_selected_by(load, form, names):
     policy_set = load(policy(f'match: {{}}\nsites: {form}\n'))
 
-    assert wanted(policy_set.decide(examples.image())) == names
+    assert wanted(policy_set.decide(fake_images.image())) == names
 
 
 def test_empty_match_holds_for_every_image(load):
-    [decision, *_] = load(matching('{}')).decide(examples.image()).wanted
+    [decision, *_] = load(matching('{}')).decide(fake_images.image()).wanted
 
     assert decision.reason == 'wanted by policy p (every image)'
 

@@ -22,26 +22,7 @@ from dcn_distributor.core import policies
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import sizes
-
-
-def image(**attributes):
-    """An ordinary image, but for the attributes given."""
-    values = {
-        'id': images.ImageId('6f0a1b2c-0000-4000-8000-000000000001'),
-        'name': 'rhel-9-base',
-        'status': images.ACTIVE,
-        'visibility': 'public',
-        'owner': 'project-a',
-        'tags': frozenset(),
-        'properties': {},
-        'disk_format': 'raw',
-        'container_format': 'bare',
-        'size_bytes': 2**30,
-        'is_hidden': False,
-        'is_protected': False,
-        'stores': frozenset({images.StoreId('central')}),
-    }
-    return images.Image(**(values | attributes))
+from tests.fakes import images as fake_images
 
 
 def site(name, **labels):
@@ -114,7 +95,7 @@ BLOCKS = st.recursive(
     max_leaves=4,
 )
 IMAGES = st.builds(
-    image,
+    fake_images.image,
     name=st.text(string.printable + 'ø\u202e', max_size=4),
     visibility=st.sampled_from(['public', 'private']),
     owner=_letters,

@@ -24,6 +24,7 @@ from dcn_distributor.core import matrix
 from dcn_distributor.core import placements
 from dcn_distributor.core import policies
 from dcn_distributor.core import sites
+from tests.fakes import images as fake_images
 
 NOW = 10_000.0
 SITES = sites.Sites(
@@ -38,21 +39,7 @@ PUBLIC = policies.Policy(
     exclude=frozenset({'dcn2'}),
 )
 RULES = policies.PolicySet([PUBLIC], SITES)
-IMAGE = images.Image(
-    id=images.ImageId('3f2c3e9a-0d4e-4d4b-9c53-1d7a3f8d3c11'),
-    name='cirros',
-    status='active',
-    visibility='public',
-    owner='owner',
-    tags=frozenset(),
-    properties={},
-    disk_format='raw',
-    container_format='bare',
-    size_bytes=1000,
-    is_hidden=False,
-    is_protected=False,
-    stores=frozenset({'central'}),
-)
+IMAGE = fake_images.image(size_bytes=1000)
 TASK = images.ImportTask('task', 'processing', ('store0',), '', 400, NOW, NOW)
 SETBACK = histories.Setback(1, 'no space', NOW + 60)
 

@@ -21,23 +21,10 @@ from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
+from tests.fakes import images as fake_images
 
 NOW = 10_000.0
-IMAGE = images.Image(
-    id=images.ImageId('3f2c3e9a-0d4e-4d4b-9c53-1d7a3f8d3c11'),
-    name='cirros',
-    status='active',
-    visibility='public',
-    owner='owner',
-    tags=frozenset(),
-    properties={},
-    disk_format='raw',
-    container_format='bare',
-    size_bytes=2**30,
-    is_hidden=False,
-    is_protected=False,
-    stores=frozenset({'central'}),
-)
+IMAGE = fake_images.image()
 TASK = images.ImportTask(
     id='task',
     status='processing',

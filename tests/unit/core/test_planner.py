@@ -23,6 +23,7 @@ from dcn_distributor.core import load as loads
 from dcn_distributor.core import planner
 from dcn_distributor.core import retry
 from dcn_distributor.core import sites
+from tests.fakes import images as fake_images
 
 NOW = 1_700_000_000.0
 NAMES = [f'dcn{number}' for number in range(6)]
@@ -40,19 +41,8 @@ times = st.floats(NOW - 4000, NOW + 4000)
 
 
 def an_image(stores=frozenset(), status='active', **attributes):
-    return images.Image(
-        id=images.ImageId('00000000-0000-0000-0000-000000000001'),
-        name='image',
+    return fake_images.image(
         status=status,
-        visibility='public',
-        owner='owner',
-        tags=frozenset(),
-        properties={},
-        disk_format='raw',
-        container_format='bare',
-        size_bytes=2**30,
-        is_hidden=False,
-        is_protected=False,
         stores=frozenset({images.StoreId('central')}) | stores,
         **attributes,
     )

@@ -18,6 +18,7 @@ import pytest
 from dcn_distributor.core import globs
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
+from tests.fakes import images as fake_images
 from tests.unit.core import examples
 from tests.unit.core.examples import policy
 
@@ -28,7 +29,7 @@ RHEL = matching.Name((globs.parse('rhel-{8,9}-*'),))
 
 def decide(*all_policies, **attributes):
     policy_set = policies.PolicySet(all_policies, examples.SITES)
-    return policy_set.decide(examples.image(**attributes))
+    return policy_set.decide(fake_images.image(**attributes))
 
 
 def wanted(decisions):
@@ -160,7 +161,7 @@ def test_explain_says_of_each_policy_what_failed():
         examples.SITES,
     )
 
-    explanation = policy_set.explain(examples.image(name='win\u202e'))
+    explanation = policy_set.explain(fake_images.image(name='win\u202e'))
 
     [golden] = explanation.policies
     assert not golden.matches
@@ -182,7 +183,7 @@ def test_explain_names_every_policy_with_a_say_in_a_site():
         examples.SITES,
     )
 
-    site = policy_set.explain(examples.image()).sites[1]
+    site = policy_set.explain(fake_images.image()).sites[1]
 
     assert site.wanted_by == ('b', 'a')
     assert site.denied_by == ('ban',)
