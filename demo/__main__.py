@@ -29,6 +29,7 @@ from lab import errors as lab_errors
 DONE = 0
 FAILED = 1
 INTERRUPTED = 130
+_OUTCOMES = {DONE: 'done', FAILED: 'failed', INTERRUPTED: 'interrupted'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.SIG_IGN)
     try:
         show.take_down()
-    except (lab_errors.LabError, OSError) as exc:
-        screen.complain(f'not everything could be taken down: {exc}')
+    except Exception as exc:
+        screen.complain(f'not all could be taken down: {_describe(exc)}')
         code = code or FAILED
-    screen.sum_up(code == DONE)
+    screen.sum_up(_OUTCOMES[code])
     return code
 
 

@@ -17,7 +17,6 @@ ends it, too, and a demo that comes later finds what a crashed one has left.
 import configparser
 import io
 from pathlib import Path
-import signal
 import sys
 import threading
 import time
@@ -100,10 +99,6 @@ class Agent:
     def stop(self) -> None:
         """End it as systemd does; what does not end is killed."""
         processes.end(self._mark, _GRACE_S)
-
-    def kill(self) -> None:
-        """Kill what may be left of it."""
-        processes.send(self._mark, signal.SIGKILL)
 
     def _main_pid(self) -> int:
         found = processes.marked(self._mark)

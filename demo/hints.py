@@ -29,9 +29,10 @@ Try next, in another terminal:
   glance image-create --name mine --visibility public \\
     --disk-format iso --container-format bare --file \\
     {disk}
-  tools/lab freeze ceph-dcn0         # a site that does not answer:
-  tools/lab thaw ceph-dcn0           #   the others do not wait for it
-  kill -9 -$(cat "$D/agent.pid")     # the demo starts the agent again
+  tools/lab freeze ceph-dcn0         # a site that hangs; upload one more:
+                                     #   dcn1 has it after the time-outs
+  tools/lab thaw ceph-dcn0           # what is missing there comes by itself
+  kill -9 -$(cat "$D/agent.pid")     # the demo starts the agent anew
   ${{EDITOR:-vi}} "$D/placement.yaml"  # other policies; then
   dcn validate && kill -HUP $(cat "$D/agent.pid")
 

@@ -105,8 +105,13 @@ class Screen:
 
     def complain(self, said: str) -> None:
         """Say that something is wrong."""
+        whole = f'tools/demo: {said}'
+        lines = whole.split('\n')
+        if len(lines) == 1:
+            # A traceback and the end of a log stay as they are.
+            lines = textwrap.wrap(whole, self._out.width)
         self._print('')
-        self._print(text.Text(f'tools/demo: {said}', style='bold red'))
+        self._print(text.Text('\n'.join(lines), style='bold red'))
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -141,7 +146,7 @@ class Screen:
         """Show the table of the proof."""
         self._print(proof_table(evidence))
 
-    def sum_up(self, is_good: bool) -> None:
+    def sum_up(self, outcome: str) -> None:
         """Say how long everything took, phase by phase."""
         if not self._phases:
             return
@@ -150,7 +155,7 @@ class Screen:
         self._print('')
         self._print(
             text.Text.assemble(
-                ('done', 'bold green') if is_good else ('failed', 'bold red'),
+                (outcome, 'bold green' if outcome == 'done' else 'bold red'),
                 f' in {total_s:.0f} s: {", ".join(parts)}',
             )
         )

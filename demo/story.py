@@ -65,6 +65,7 @@ class Story:
         self._observer: sights.Observer | None = None
         self._last: sights.Sight | None = None
         self._subjects: Subjects = {}
+        self._is_ending = threading.Event()
 
     # -- the acts ---------------------------------------------------------
 
@@ -109,18 +110,17 @@ class Story:
 
     def take_down(self) -> None:
         """End all that was started, whatever state it is in."""
-        with self._screen.phase('End', 'everything goes as it came'):
+        self._is_ending.set()
+        with (
+            self._screen.phase('End', 'everything goes as it came'),
+            # The last one first, and each whatever the others say.
+            contextlib.ExitStack() as stack,
+        ):
+            stack.callback(self._leave_lab)
+            if self._cloud is not None and self._venue.stays_up:
+                stack.callback(self._remove_images, self._cloud)
             if self._agent is not None:
-                self._agent.stop()
-                self._screen.line('agent', 'ended')
-            if self._venue.stays_up and self._cloud is not None:
-                count = self._cloud.remove_pictures()
-                self._screen.line(
-                    'images', f'{rendering.count(count, "image")} removed'
-                )
-            said = self._venue.leave()
-            if said:
-                self._screen.line('lab', said)
+                stack.callback(self._end_agent, self._agent)
 
     def leave(self) -> None:
         """Say where everything is that was kept."""
@@ -140,6 +140,23 @@ class Story:
         for log in logs:
             if log.exists():
                 self._screen.paragraph(lab_errors.log_tail(log, _LOG_LINES))
+
+    # -- the end, in parts ------------------------------------------------
+
+    def _end_agent(self, agent: agents.Agent) -> None:
+        agent.stop()
+        self._screen.line('agent', 'ended')
+
+    def _remove_images(self, cloud: clouds.Cloud) -> None:
+        count = cloud.remove_pictures()
+        self._screen.line(
+            'images', f'{rendering.count(count, "image")} removed'
+        )
+
+    def _leave_lab(self) -> None:
+        said = self._venue.leave()
+        if said:
+            self._screen.line('lab', said)
 
     # -- the scenes -------------------------------------------------------
 
@@ -201,6 +218,8 @@ class Story:
     def _upload_all(self) -> None:
         assert self._cloud is not None
         for picture in pictures.PICTURES:
+            if self._is_ending.is_set():
+                return
             original = pictures.make(picture, self._venue.pictures)
             size = rendering.size(original.size_bytes)
             self._screen.line(

@@ -19,6 +19,7 @@ from collections.abc import Callable
 import fcntl
 import os
 from pathlib import Path
+import shutil
 
 from demo import errors
 from lab import deployment
@@ -39,7 +40,6 @@ class Venue:
         self.pictures = self.directory / 'images'
         self.was_up = False
         self._is_ours = False
-        self._was_there = False
         self._is_entered = False
         self._lock = -1
 
@@ -56,7 +56,6 @@ class Venue:
             known = lab_state.load(directory)
             files.private_directory(self.pictures)
             self._lock_out_others()
-            self._was_there = known is not None
             if known is None:
                 mark.touch()
             self._is_ours = mark.exists()
@@ -71,6 +70,7 @@ class Venue:
             return ''
         try:
             if self.stays_up:
+                shutil.rmtree(self.directory)
                 return (
                     f'the lab in {self.lab.directory} was up before and '
                     'stays up'
