@@ -8,6 +8,7 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """The demo: what a stranger sees first; `tools/demo` prepares and runs it.
 
 It starts the servers of the lab and an agent, uploads images, watches them

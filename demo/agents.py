@@ -8,6 +8,7 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """The agent of the demo: its configuration, its process, its log.
 
 It carries the lab's mark, as the lab's own servers do: so `tools/lab down`

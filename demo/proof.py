@@ -8,13 +8,14 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """Whether the copies are what was uploaded, by the clusters alone."""
 
 from collections.abc import Mapping
 import dataclasses
 
-from demo import clusters
 from demo import pictures
+from lab import clusters
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

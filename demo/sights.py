@@ -8,6 +8,7 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """The matrix at one moment, as `dcn-distributor status` judges it.
 
 Reads the same world by the same rules through core.matrix. It adds one
@@ -31,7 +32,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
-from demo import clusters
+from demo import meter as meters
 from demo import pictures
 
 _ASK_EVERY_S = 5.0
@@ -56,7 +57,7 @@ class Observer:
     :param conf_file: the agent's, so that both go by the same rules
     """
 
-    def __init__(self, conf_file: str, meter: clusters.Meter) -> None:
+    def __init__(self, conf_file: str, meter: meters.Meter) -> None:
         self._meter = meter
         self.world, self._read_rules = _open(conf_file)
         self._known_stores: frozenset[images.StoreId] = frozenset()

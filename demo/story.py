@@ -8,6 +8,7 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """The order of things: a lab, an agent, images, copies, the proof.
 
 1. A lab, unless one is up; an agent with the demo's own policies.
@@ -31,15 +32,16 @@ from dcn_distributor.core import placements
 from dcn_distributor.core import policies
 from demo import agents
 from demo import clouds
-from demo import clusters
 from demo import errors
 from demo import hints
+from demo import meter as meters
 from demo import news
 from demo import pictures
 from demo import proof
 from demo import screens
 from demo import sights
 from demo import venues
+from lab import clusters
 from lab import errors as lab_errors
 
 _DEADLINE_S = 240.0
@@ -177,7 +179,7 @@ class Story:
             cloud.remove_pictures()
         agent.configure()
         confs = {site: venue.lab.ceph_conf(site) for site in venue.lab.sites}
-        observer = sights.Observer(str(agent.conf_file), clusters.Meter(confs))
+        observer = sights.Observer(str(agent.conf_file), meters.Meter(confs))
         self._refuse_another_agent(observer)
         self._agent, self._cloud, self._observer = agent, cloud, observer
         screen.line('agent', f'runs, pid {agent.start()}')

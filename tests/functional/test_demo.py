@@ -8,6 +8,7 @@
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
+# under the License.
 """What the demo says, and what it expects; nothing is started here."""
 
 import io
@@ -24,13 +25,13 @@ from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import placements
 from demo import agents
-from demo import clusters
 from demo import hints
 from demo import news
 from demo import pictures
 from demo import proof
 from demo import screens
 from demo import sights
+from lab import clusters
 from lab import state as lab_state
 
 COLUMNS = 80

@@ -21,10 +21,10 @@ import uuid
 from glanceclient import exc
 from glanceclient.v2 import client as glance_client
 
+from lab import clusters
 from lab import deployment
 from tests import waiting
 from tests.integration import agents
-from tests.integration import clusters
 
 MIB = 2**20
 _POLICY = """\
@@ -178,9 +178,10 @@ class Cloud:
 
     def prove(self, image_id: str, site: str) -> None:
         """Check a copy in its cluster: its bytes, and that it is clonable."""
-        cluster = self.cluster(site)
-        assert cluster.digest(image_id) == self._digests[image_id]
-        assert cluster.clone_opens(image_id)
+        copy = self.cluster(site).inspect(image_id)
+        assert copy.sha256 == self._digests[image_id]
+        assert copy.is_protected
+        assert copy.clone_head
 
     def _remove(self, image_id: str) -> None:
         def is_removed() -> bool:
