@@ -25,6 +25,7 @@ from typing import Protocol
 
 from oslo_config import cfg
 import oslo_messaging
+from oslo_messaging._metrics import client as metrics
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients.bus import notifications
@@ -61,23 +62,29 @@ class Agent(Protocol):
 def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
     """Open a transport for RPC on a configuration of our own.
 
-    NOTE: oslo.messaging 18 looks for these switches in the configuration it
-    is given, but registers them with cfg.CONF alone (_metrics/client.py,
+    NOTE: oslo.messaging looks for these options in the configuration it is
+    given, but registers them with cfg.CONF alone (_metrics/client.py,
     _tracing/client.py): without them every call and answer ends in
-    NoSuchOptError. They are off for good, since with one on it looks for
-    more.
+    NoSuchOptError. Both are off for good. 14.0 starts a thread for metrics
+    even so, for which a program that ends would wait that many seconds.
     """
     transport = oslo_messaging.get_rpc_transport(conf)
-    for group, switch in _SWITCHES:
-        with contextlib.suppress(cfg.DuplicateOptError):
-            conf.register_opt(cfg.BoolOpt(switch), group=group)
-        conf.set_override(switch, False, group=group)
+    conf.register_opts(metrics.oslo_messaging_metrics, group=_METRICS)
+    conf.set_override('metrics_enabled', False, group=_METRICS)
+    conf.set_override('metrics_thread_stop_timeout', 0, group=_METRICS)
+    with contextlib.suppress(cfg.DuplicateOptError):
+        conf.register_opt(cfg.BoolOpt('tracing_enabled'), group=_TRACING)
+    conf.set_override('tracing_enabled', False, group=_TRACING)
     return transport
 
 
-_SWITCHES = (
-    ('oslo_messaging_metrics', 'metrics_enabled'),
-    ('oslo_messaging_tracing', 'tracing_enabled'),
+_METRICS = 'oslo_messaging_metrics'
+_TRACING = 'oslo_messaging_tracing'
+
+# NOTE: oslo.messaging has get_rpc_client since 14.1, and warns since then of
+# whoever makes an RPCClient himself; Debian 12 ships 14.0.
+_make_client = (
+    getattr(oslo_messaging, 'get_rpc_client', None) or oslo_messaging.RPCClient
 )
 
 
@@ -173,7 +180,7 @@ class Client:
         target = oslo_messaging.Target(
             exchange=EXCHANGE, topic=TOPIC, version=VERSION
         )
-        client = oslo_messaging.get_rpc_client(
+        client = _make_client(
             transport, target, timeout=self._timeout_s, retry=1
         )
         try:
