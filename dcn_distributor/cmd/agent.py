@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.register_options(conf)
     configuration.register_opts(conf)
     glance.register_opts(conf)
-    oslo_config_glue.register_opts(conf)
+    for _, options in oslo_config_glue.list_opts():
+        conf.register_opts(options)
     try:
         settings = configuration.read(conf, argv)
         app.rule_reader(settings)()
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setup(conf, configuration.PROJECT)
     manager = cotyledon.ServiceManager()
     manager.add(AgentService, workers=1, args=(conf, settings))
-    oslo_config_glue.link(manager, conf, reload_method='mutate')
+    oslo_config_glue.setup(manager, conf, reload_method='mutate')
     manager.run()
     return 0
 
