@@ -82,6 +82,7 @@ def build_agent(
     return agents.Agent(
         agents.Parts(queue, ledger, rule_book, workers, resync),
         counts.as_dict,
+        limits.backoff,
     )
 
 

@@ -17,6 +17,7 @@ placement.yaml and the options that can change at run time.
 
 from collections.abc import Sequence
 import sys
+import threading
 
 import cotyledon
 from cotyledon import oslo_config_glue
@@ -45,10 +46,12 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         worker_id: int,
         conf: cfg.ConfigOpts,
         settings: configuration.Settings,
+        stop_within_s: float,
     ) -> None:
         super().__init__(worker_id)
         self._conf = conf
         self._settings = settings
+        self._stop_within_s = stop_within_s
         self._agent: agents.Agent | None = None
 
     def run(self) -> None:
@@ -56,9 +59,9 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self._agent = app.start_agent(self._conf, self._settings)
 
     def terminate(self) -> None:
-        """Stop the agent."""
+        """Stop the agent, before cotyledon loses its patience."""
         if self._agent is not None:
-            self._agent.stop()
+            self._agent.stop(self._stop_within_s)
 
     def reload(self) -> None:
         """Re-read what can change; copies under way go on.
@@ -68,6 +71,12 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self._conf.mutate_config_files()
         if self._agent is not None:
             self._agent.reload()
+
+
+def _stop_within_s(conf: cfg.ConfigOpts) -> float:
+    """How long stopping may take: less than cotyledon waits for it."""
+    timeout_s: int = conf.graceful_shutdown_timeout
+    return 0.9 * timeout_s if timeout_s > 0 else threading.TIMEOUT_MAX
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     log.setup(conf, configuration.PROJECT)
     manager = cotyledon.ServiceManager()
-    manager.add(AgentService, workers=1, args=(conf, settings))
+    manager.add(
+        AgentService, workers=1, args=(conf, settings, _stop_within_s(conf))
+    )
     oslo_config_glue.setup(manager, conf, reload_method='mutate')
     manager.run()
     return 0

@@ -18,12 +18,14 @@ import dataclasses
 import math
 import socket
 import threading
+import time
 from typing import Any
 from typing import Protocol
 
 from oslo_log import log
 
 from dcn_distributor.core import images
+from dcn_distributor.core import retry
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
@@ -32,16 +34,22 @@ from dcn_distributor.service import workers as worker_threads
 
 LOG = log.getLogger(__name__)
 
+# How long the bus may take to let go of us.
+_CLOSE_S = 10.0
+
 
 class Ear(Protocol):
     """Something that waits for others to speak up."""
 
     def start(self) -> None:
-        """Begin; MAY block for as long as the bus is out of reach."""
+        """Begin; MAY block for as long as the bus is out of reach.
+
+        MAY be called again after it raised.
+        """
         ...
 
     def stop(self) -> None:
-        """End, and wait for what is being taken in."""
+        """End, and wait for what is being taken in; MAY take for ever."""
         ...
 
 
@@ -61,14 +69,20 @@ class Agent:
 
     :param count_events: gives how many events came in, by what became of
         them
+    :param backoff: pauses when the bus refuses to be listened to
     """
 
     def __init__(
-        self, parts: Parts, count_events: Callable[[], Mapping[str, int]]
+        self,
+        parts: Parts,
+        count_events: Callable[[], Mapping[str, int]],
+        backoff: retry.Backoff,
     ) -> None:
         self._parts = parts
         self._count_events = count_events
+        self._backoff = backoff
         self._ears: Sequence[Ear] = ()
+        self._stopping = threading.Event()
 
     def start(self, ears: Sequence[Ear]) -> None:
         """Start working; the bus may come later."""
@@ -83,20 +97,32 @@ class Agent:
             ).start()
         LOG.info('Agent started with %d sites', len(self._rules().sites))
 
-    def stop(self) -> None:
-        """Take no more in, finish what is being done, and return.
+    def stop(self, within_s: float) -> None:
+        """Take no more in, finish what is being done, and return in time.
 
         Imports under way go on in Glance; the next agent finds them there.
+        So nothing is lost either by leaving behind what does not end: a look
+        while Glance does not answer, or a bus that was lost, which
+        oslo.messaging leaves only once it is back.
         """
+        self._stopping.set()
+        begun_s = time.monotonic()
+        patience = {
+            self._parts.resync.stop: within_s,
+            self._parts.workers.stop: within_s,
+            **{ear.stop: min(within_s, _CLOSE_S) for ear in self._ears},
+        }
         # oslo.messaging takes some seconds to leave a poll: all at once.
-        closing = [threading.Thread(target=ear.stop) for ear in self._ears]
+        closing = {
+            threading.Thread(target=stop, daemon=True): patience_s
+            for stop, patience_s in patience.items()
+        }
         for thread in closing:
             thread.start()
-        self._parts.resync.stop()
-        self._parts.workers.stop()
-        for thread in closing:
-            thread.join()
-        LOG.info('Agent stopped')
+        for thread, patience_s in closing.items():
+            thread.join(max(0.0, begun_s + patience_s - time.monotonic()))
+        left = sum(thread.is_alive() for thread in closing)
+        LOG.info('Agent stopped, %d of its parts left behind', left)
 
     def reload(self) -> None:
         """Read sites and policies again, and look at all images by them."""
@@ -145,14 +171,23 @@ class Agent:
     def _rules(self) -> rule_books.Rules:
         return self._parts.rule_book.rules
 
-    @staticmethod
-    def _open(ear: Ear) -> None:
-        try:
-            ear.start()
-        except Exception:
-            LOG.exception(
-                'The bus cannot be listened to; only resyncs find changes'
-            )
+    def _open(self, ear: Ear) -> None:
+        """Open an ear, however many tries that takes."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                ear.start()
+            except Exception:
+                failures += 1
+                pause_s = retry.delay_s(self._backoff, failures, 'bus')
+                LOG.exception(
+                    'The bus cannot be listened to, next try in %.0f s; '
+                    'until then only resyncs find changes',
+                    pause_s,
+                )
+                self._stopping.wait(pause_s)
+            else:
+                return
 
 
 def _plain(failures: int, reason: str, next_try_s: float) -> dict[str, Any]:

@@ -328,6 +328,12 @@ class FakeGlance:
             )
             self._troubled_calls = calls
 
+    @contextlib.contextmanager
+    def hung(self) -> Iterator[None]:
+        """Answer nothing at all meanwhile, for threads of the test."""
+        with self._lock:
+            yield
+
     def come_up(self) -> None:
         """Answer again."""
         with self._lock:

@@ -119,14 +119,16 @@ class Server:
         target = oslo_messaging.Target(
             exchange=EXCHANGE, topic=TOPIC, server=socket.gethostname()
         )
-        self._server = oslo_messaging.get_rpc_server(
+        server = oslo_messaging.get_rpc_server(
             transport,
             target,
             [_Endpoint(self._agent)],
             executor='threading',
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
-        self._server.start(override_pool_size=2)
+        server.start(override_pool_size=2)
+        # Not earlier: stop() of a server that starts waits for its start.
+        self._server = server
 
     def stop(self) -> None:
         """Stop answering."""

@@ -193,21 +193,29 @@ class Listener:
 
         Call it in a thread of its own: the work must not wait for the bus.
         """
-        cfg.set_defaults(
-            impl_rabbit.rabbit_opts, rabbit_qos_prefetch_count=_PREFETCH
-        )
-        transport = oslo_messaging.get_notification_transport(self._conf)
         target = oslo_messaging.Target(exchange=EXCHANGE, topic=self._topic)
-        self._server = oslo_messaging.get_notification_listener(
-            transport, [target], [self._hints], executor='threading'
+        server = oslo_messaging.get_notification_listener(
+            _transport(self._conf),
+            [target],
+            [self._hints],
+            executor='threading',
         )
-        self._server.start(override_pool_size=1)
+        server.start(override_pool_size=1)
+        # Not earlier: stop() of a server that starts waits for its start.
+        self._server = server
 
     def stop(self) -> None:
         """Stop listening, and wait until the last event is taken."""
         if self._server is not None:
             self._server.stop()
             self._server.wait()
+
+
+def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    cfg.set_defaults(
+        impl_rabbit.rabbit_opts, rabbit_qos_prefetch_count=_PREFETCH
+    )
+    return oslo_messaging.get_notification_transport(conf)
 
 
 def quieten_undecodable(counts: Counts) -> None:

@@ -35,21 +35,39 @@ NOTHING = 'version: 1\npolicies: {}\n'
 
 
 class Ear:
-    """Hears nothing; may take as long to open as a bus that is down."""
+    """Hears nothing; may take as long to open as a bus that is down.
 
-    def __init__(self, opens: bool = True) -> None:
+    May also never close, like a bus that was lost, or refuse to open.
+    """
+
+    def __init__(self, opens=True, closes=True, refusals=0):
         self.stopped = threading.Event()
-        self._opened = threading.Event()
+        self.opened = threading.Event()
+        self._lets_open = threading.Event()
+        self._lets_close = threading.Event()
+        self._refusals = refusals
         if opens:
-            self._opened.set()
+            self._lets_open.set()
+        if closes:
+            self._lets_close.set()
 
-    def start(self) -> None:
+    def start(self):
         """Open, or wait for that."""
-        self._opened.wait()
+        if self._refusals:
+            self._refusals -= 1
+            raise OSError('refused')
+        self._lets_open.wait()
+        self.opened.set()
 
-    def stop(self) -> None:
-        """Close."""
+    def stop(self):
+        """Close, or wait for that."""
         self.stopped.set()
+        self._lets_close.wait()
+
+    def let_go(self):
+        """Let whoever waits go on."""
+        self._lets_open.set()
+        self._lets_close.set()
 
 
 class Service:
@@ -104,7 +122,8 @@ def make_service(tmp_path):
 
     yield make
     for service in made:
-        service.agent.stop()
+        service.agent.stop(60.0)
+        service.ear.let_go()
     waiting.until('all threads end', lambda: threading.active_count() == 1)
 
 
@@ -193,11 +212,36 @@ def test_work_goes_on_while_the_bus_is_out_of_reach(make_service):
 
     service.start()
     service.wait_for_import(image_id)
-    service.agent.stop()
+    service.agent.stop(60.0)
 
     assert service.stores(image_id) == BOTH
     assert service.ear.stopped.is_set()
-    service.ear._opened.set()
+
+
+def test_a_lost_bus_and_a_look_that_hangs_are_left_behind(make_service):
+    service = make_service()
+    service.ear = Ear(closes=False)
+    service.start()
+    image_id = service.glance.add().id
+
+    with service.glance.hung():
+        service.agent.look_at(image_id)
+        waiting.until(
+            'the look begins', lambda: service.agent.remembered()['looks']
+        )
+        service.agent.stop(0.5)
+
+    assert service.ear.stopped.is_set()
+
+
+def test_a_bus_that_refuses_is_tried_again(make_service, caplog):
+    service = make_service()
+    service.ear = Ear(refusals=2)
+
+    service.start()
+
+    assert service.ear.opened.wait(30)
+    assert caplog.text.count('cannot be listened to') == 2
 
 
 def test_looks_and_events_are_counted(make_service):

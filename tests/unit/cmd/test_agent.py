@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The agent as a process: its signals, its exit codes."""
+
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests import waiting
+
+SITES = 'version: 1\ncentral: {store: central}\nsites: {dcn0: {}}\n'
+POLICIES = 'version: 1\npolicies: {all: {match: {}, sites: all}}\n'
+
+
+class Process:
+    """An agent of its own, with its log; nothing answers unless told."""
+
+    def __init__(self, directory, transport_url, glance):
+        self.conf_file = directory / 'agent.conf'
+        self.log_file = directory / 'agent.log'
+        (directory / 'sites.yaml').write_text(SITES)
+        (directory / 'placement.yaml').write_text(POLICIES)
+        self.conf_file.write_text(
+            '[DEFAULT]\n'
+            f'transport_url = {transport_url}\n'
+            f'sites_file = {directory}/sites.yaml\n'
+            f'placement_file = {directory}/placement.yaml\n'
+            'graceful_shutdown_timeout = 5\n'
+            '[glance]\n'
+            'auth_type = none\n'
+            f'endpoint_override = {glance}\n'
+        )
+        with self.log_file.open('wb') as log:
+            self.popen = subprocess.Popen(
+                [
+                    Path(sys.executable).with_name('dcn-distributor-agent'),
+                    '--config-file',
+                    self.conf_file,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self):
+        """All that it has said."""
+        return self.log_file.read_text()
+
+    def wait_for(self, text):
+        """Wait until it says so."""
+        waiting.until(text, lambda: text in self.log)
+
+    def stop(self):
+        """End it as systemd does; return its exit code."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(30)
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def start(transport_url='fake://', glance='http://127.0.0.1:1'):
+        started.append(Process(tmp_path, transport_url, glance))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.popen.kill()
+        process.popen.wait(30)
+
+
+@pytest.fixture
+def silent():
+    """Give an address that takes connections and never answers."""
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        taken = []
+        asked = threading.Event()
+
+        def take():
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+                asked.set()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        yield server.getsockname(), asked
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+        for connection in taken:
+            connection.close()
+
+
+def test_an_agent_that_never_reached_its_bus_stops_at_once(start):
+    agent = start('rabbit://user:sesame@127.0.0.1:1/')
+    agent.wait_for('Connection refused')
+
+    assert agent.stop() == 0
+    assert 'Agent stopped' in agent.log
+    assert 'sesame' not in agent.log
+
+
+def test_an_agent_stops_in_time_though_glance_does_not_answer(start, silent):
+    (host, port), asked = silent
+    agent = start(glance=f'http://{host}:{port}')
+    assert asked.wait(30)
+
+    assert agent.stop() == 0
+    assert 'Agent stopped' in agent.log
