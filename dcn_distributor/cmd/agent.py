@@ -53,10 +53,12 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self._settings = settings
         self._stop_within_s = stop_within_s
         self._agent: agents.Agent | None = None
+        self._started = threading.Event()
 
     def run(self) -> None:
         """Start the agent; its threads go on by themselves."""
         self._agent = app.start_agent(self._conf, self._settings)
+        self._started.set()
 
     def terminate(self) -> None:
         """Stop the agent, before cotyledon loses its patience."""
@@ -66,9 +68,20 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
     def reload(self) -> None:
         """Re-read what can change; copies under way go on.
 
-        cotyledon leaves all of it to a service that has its own reload().
+        cotyledon leaves all of it to a service that has its own reload(),
+        calls it while run() may still be at work, and ends the process if
+        it raises.
         """
-        self._conf.mutate_config_files()
+        self._started.wait()
+        try:
+            self._conf.mutate_config_files()
+        except (cfg.Error, ValueError) as exc:
+            LOG.error(
+                'The changed configuration is refused and the old one stays '
+                'in force: %s',
+                exc,
+            )
+            return
         if self._agent is not None:
             self._agent.reload()
 

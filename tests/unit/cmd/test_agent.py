@@ -109,6 +109,22 @@ def silent():
             connection.close()
 
 
+def test_a_broken_configuration_is_refused_and_the_old_one_stays(start):
+    agent = start()
+    agent.wait_for('Agent started')
+    good = agent.conf_file.read_text()
+
+    agent.conf_file.write_text('[oops')
+    agent.popen.send_signal(signal.SIGHUP)
+    agent.wait_for('is refused')
+    agent.conf_file.write_text(good)
+    agent.popen.send_signal(signal.SIGHUP)
+    agent.wait_for('New rules')
+
+    assert agent.stop() == 0
+    assert agent.log.count('Agent started') == 1
+
+
 def test_an_agent_that_never_reached_its_bus_stops_at_once(start):
     agent = start('rabbit://user:sesame@127.0.0.1:1/')
     agent.wait_for('Connection refused')
