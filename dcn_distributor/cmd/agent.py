@@ -28,6 +28,7 @@ from dcn_distributor import app
 from dcn_distributor import conf as configuration
 from dcn_distributor import exceptions
 from dcn_distributor.clients import glance
+from dcn_distributor.clients.bus import notifications
 from dcn_distributor.service import agent as agents
 
 LOG = log.getLogger(__name__)
@@ -104,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = configuration.read(conf, argv)
         app.rule_reader(settings)()
         glance.connect(conf)
+        notifications.check_url(conf)
     except exceptions.ConfigError as exc:
         for problem in exc.problems:
             print(f'dcn-distributor-agent: {problem}', file=sys.stderr)  # noqa: T201

@@ -32,6 +32,7 @@ from oslo_log import log
 import oslo_messaging
 from oslo_messaging._drivers import impl_rabbit
 
+from dcn_distributor import exceptions
 from dcn_distributor.core import images
 
 LOG = log.getLogger(__name__)
@@ -209,6 +210,22 @@ class Listener:
         if self._server is not None:
             self._server.stop()
             self._server.wait()
+
+
+def check_url(conf: cfg.ConfigOpts) -> None:
+    """Raise ConfigError for a transport_url that cannot be right.
+
+    Nothing is connected. What is wrong with it is not told, since that may
+    be a part of the password.
+    """
+    try:
+        _transport(conf).cleanup()
+    except (oslo_messaging.MessagingException, ValueError) as exc:
+        raise exceptions.ConfigError(
+            'transport_url: not of the form rabbit://USER:PASSWORD@HOST:PORT/ '
+            '(in USER and PASSWORD anything but letters, digits and -._~ has '
+            'to be written as %XX)'
+        ) from exc
 
 
 def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:

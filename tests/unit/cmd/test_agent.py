@@ -141,3 +141,19 @@ def test_an_agent_stops_in_time_though_glance_does_not_answer(start, silent):
 
     assert agent.stop() == 0
     assert 'Agent stopped' in agent.log
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'rabit://user:sesame@127.0.0.1/',
+        'rabbit://user:ses/ame@127.0.0.1/',
+        'rabbit://user:sesame@127.0.0.1:port/',
+    ],
+)
+def test_a_wrong_transport_url_is_exit_code_2_and_stays_a_secret(start, url):
+    agent = start(url)
+
+    assert agent.popen.wait(30) == 2
+    assert 'transport_url' in agent.log
+    assert 'ses' not in agent.log
