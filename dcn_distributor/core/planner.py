@@ -120,18 +120,29 @@ def is_stuck(
     now: float,
 ) -> bool:
     """Tell whether an import has been without a sign of life for too long."""
-    staging_s = (image.size_bytes or 0) / limits.staging_bytes_s
-    return now - request.progress_s > limits.stall_s + staging_s
+    return now - request.progress_s > _silence_s(image, limits)
 
 
 def is_lock_stale(
-    request: histories.Request, limits: Limits, now: float
+    request: histories.Request,
+    image: images.Image,
+    limits: Limits,
+    now: float,
 ) -> bool:
-    """Tell whether Glance would let a new request break the lock."""
-    patience_s = limits.lock_stale_s
+    """Tell whether a new request may break the lock.
+
+    Glance would let it break that of an import that still stages, too.
+    """
+    patience_s = max(limits.lock_stale_s, _silence_s(image, limits))
     if request.progress is None:
         patience_s = limits.lock_without_task_s
     return now - request.progress_s > patience_s
+
+
+def _silence_s(image: images.Image, limits: Limits) -> float:
+    """How long an import may go without a sign of life."""
+    staging_s = (image.size_bytes or 0) / limits.staging_bytes_s
+    return limits.stall_s + staging_s
 
 
 def plan(
@@ -145,7 +156,9 @@ def plan(
     """Plan one image; `now` is in seconds since the epoch."""
     missing = missing_stores(image, decided)
     request = history.request
-    if request is not None and not is_lock_stale(request, limits, now):
+    if request is not None and not (
+        missing and is_lock_stale(request, image, limits, now)
+    ):
         return _while_importing(missing, request, limits, now)
     waits = {
         store: wait

@@ -203,3 +203,35 @@ def test_a_large_image_has_longer_to_stage():
 
     assert planner.is_stuck(request, small, LIMITS, later)
     assert not planner.is_stuck(request, large, LIMITS, later)
+
+
+def test_a_stale_lock_is_no_obstacle_but_to_an_image_that_may_yet_stage():
+    """Glance gives no sign of life while it stages."""
+    request = histories.Request(('dcn0',), NOW, NOW, progress='staging')
+    history = histories.History(request=request)
+    small = an_image()
+    large = dataclasses.replace(small, size_bytes=2**40)
+
+    def asked(image):
+        return planner.plan(
+            image, decided_for({'dcn0'}), history, loads.IDLE, LIMITS, later
+        ).stores
+
+    later = NOW + 3700
+    assert asked(small) == ('dcn0',)
+    assert asked(large) == ()
+    later = NOW + 2**40 / LIMITS.staging_bytes_s + 1000
+    assert asked(large) == ('dcn0',)
+
+
+def test_an_import_that_is_remembered_is_always_looked_at_again():
+    """Its slot would stay taken otherwise."""
+    request = histories.Request(('dcn0',), NOW, NOW)
+    history = histories.History(request=request)
+    image = an_image({images.StoreId('dcn0')})
+
+    plan = planner.plan(
+        image, decided_for({'dcn0'}), history, loads.IDLE, LIMITS, NOW + 500
+    )
+
+    assert plan.look_again_s is not None

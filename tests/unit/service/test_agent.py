@@ -122,8 +122,8 @@ def make_service(tmp_path):
 
     yield make
     for service in made:
-        service.agent.stop(60.0)
         service.ear.let_go()
+        service.agent.stop(60.0)
     waiting.until('all threads end', lambda: threading.active_count() == 1)
 
 

@@ -198,6 +198,18 @@ def test_a_lock_without_a_task_is_broken_after_a_while():
     assert world.stores(image_id) == BOTH
 
 
+def test_an_import_that_stages_for_hours_is_not_broken_off():
+    world = worlds.World()
+    image_id = world.add(size_bytes=2**40)
+    world.run(2)
+
+    world.run(3 * 3600, stepping=False)
+    world.run()
+
+    assert world.asked(image_id) == [BOTH]
+    assert world.stores(image_id) == BOTH
+
+
 def test_a_lock_left_behind_by_an_import_that_did_all_is_let_be():
     world = worlds.World()
     image_id = world.add()
