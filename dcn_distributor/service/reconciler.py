@@ -267,7 +267,8 @@ class Reconciler:
             self._rule_book.set_known_stores(self._glance.stores())
             raise
         except (exceptions.NotCopyable, exceptions.AccessDenied) as exc:
-            return self._refused(image, plan, history, str(exc))
+            missing = planner.missing_stores(image, decided)
+            return self._refused(image, missing, history, str(exc))
         reasons = {d.site.store: d.reason for d in decided.by_site}
         for store in plan.stores:
             self._report(
@@ -304,20 +305,31 @@ class Reconciler:
     def _refused(
         self,
         image: images.Image,
-        plan: planner.Plan,
+        missing: Sequence[images.StoreId],
         history: histories.History,
         reason: str,
     ) -> Outcome:
-        """Glance will not copy this image: trying again changes nothing."""
-        for store in plan.stores:
-            history = history.with_refusal(store, reason)
+        """Glance will not copy this image: trying again changes nothing.
+
+        That is believed when it is said a second time: right after an image
+        was saved, an API host at a database server that lags may not know.
+        """
+        is_final = all(store in history.setbacks for store in missing)
+        for store in missing:
+            if is_final:
+                history = history.with_refusal(store, reason)
+            else:
+                history = history.with_failure(
+                    store, reason, self._limits.backoff, self._clock()
+                )
             self._report(image, store, placements.State.FAILED, reason, 0.0)
-        LOG.warning(
-            'image=%s is not tried again until it, the policies or the '
-            'sites change, or a resync is asked for: %s',
-            image.id,
-            reason,
-        )
+        if is_final:
+            LOG.warning(
+                'image=%s is not tried again until it, the policies or the '
+                'sites change, or a resync is asked for: %s',
+                image.id,
+                reason,
+            )
         self._ledger.keep(image.id, history)
         return Outcome(look_again_s=1.0)
 

@@ -102,6 +102,7 @@ class FakeGlance:
         self._staging_fails = False
         self._trouble: exceptions.DistributorError | None = None
         self._troubled_calls: int | None = None
+        self._refusals: list[exceptions.DistributorError] = []
 
     # -- core.ports.Images
 
@@ -148,6 +149,8 @@ class FakeGlance:
     ) -> None:
         """See core.ports.Images."""
         with self._answering():
+            if self._refusals:
+                raise self._refusals.pop()
             self._accept(image_id, tuple(dict.fromkeys(stores)), ours=True)
 
     def stores(self) -> frozenset[images.StoreId]:
@@ -327,6 +330,13 @@ class FakeGlance:
                 'the fake Glance is down'
             )
             self._troubled_calls = calls
+
+    def refuse_imports(
+        self, calls: int, error: exceptions.DistributorError
+    ) -> None:
+        """Answer the next few requests for an import with an error."""
+        with self._lock:
+            self._refusals = [error] * calls
 
     @contextlib.contextmanager
     def hung(self) -> Iterator[None]:

@@ -179,12 +179,13 @@ def test_a_resync_asked_for_tries_again_what_had_failed_for_good(
     service = make_service()
     image_id = service.glance.add(disk_format=None).id
     service.start()
-    waiting.until(
-        'it is refused', lambda: service.agent.remembered()['setbacks']
-    )
-    told = service.agent.remembered()['setbacks'][image_id]['dcn0']
-    assert told['next_try_s'] is None
-    assert 'format' in told['reason']
+
+    def refusal():
+        setbacks = service.agent.remembered()['setbacks']
+        told = setbacks.get(image_id, {}).get('dcn0', {'next_try_s': 0.0})
+        return told if told['next_try_s'] is None else None
+
+    assert 'format' in waiting.until('it is refused', refusal)['reason']
 
     service.glance.change(image_id, disk_format='raw')
     answer = service.agent.resync([])

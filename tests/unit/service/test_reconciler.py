@@ -271,6 +271,31 @@ def test_a_refused_image_is_not_tried_until_it_changes():
     assert world.stores(image_id) == BOTH
 
 
+def test_a_refusal_that_was_a_moment_too_early_is_not_for_good():
+    """One Glance API may not see yet what another has saved."""
+    world = worlds.World()
+    image = world.glance.add()
+    error = exceptions.NotCopyable('409: only for images in status active')
+    world.glance.refuse_imports(calls=1, error=error)
+
+    world.hint(image.id)
+    world.run()
+
+    assert world.stores(image.id) == BOTH
+
+
+def test_a_refusal_of_the_image_is_told_once_for_all_its_stores(caplog):
+    world = worlds.World(
+        limits=dataclasses.replace(worlds.LIMITS, stores_per_import=1)
+    )
+
+    image_id = world.add(disk_format=None)
+    world.run(600)
+
+    assert set(world.ledger.history(image_id).setbacks) == BOTH
+    assert caplog.text.count('is not tried again') == 1
+
+
 def test_a_refused_image_is_tried_again_when_asked_for():
     world = worlds.World()
     world.glance.go_down(calls=0)
