@@ -90,6 +90,12 @@ class Publisher:
         }
         self.send_raw(json.dumps(envelope))
 
+    def is_read(self) -> bool:
+        """Tell whether somebody reads the queue."""
+        with self._connection.channel() as channel:
+            declared = self._queue(channel).queue_declare(passive=True)
+        return bool(declared.consumer_count)
+
     def waiting(self) -> int:
         """How many messages wait to be fetched by an agent."""
         with self._connection.channel() as channel:

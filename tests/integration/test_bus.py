@@ -11,7 +11,10 @@
 # under the License.
 """Bad input from the bus stops nothing and costs at most one request."""
 
+import configparser
 import json
+import re
+import urllib.parse
 import uuid
 
 import pytest
@@ -19,34 +22,28 @@ import pytest
 from tests import waiting
 from tests.integration import publishers
 
-MALFORMED = [
-    pytest.param(b'{"oslo.version": ', id='broken JSON'),
-    pytest.param(b'\xff\xfe\x00', id='not UTF-8'),
-    pytest.param(b'', id='empty'),
-    pytest.param(b'[1, 2, 3]', id='a list'),
-    pytest.param(b'"text"', id='a string'),
-    pytest.param(b'{}', id='an empty message'),
-    pytest.param(
-        json.dumps({'oslo.version': '9.0', 'oslo.message': '{}'}).encode(),
-        id='a version of the future',
-    ),
-    pytest.param(
-        json.dumps({'oslo.version': '2.0', 'oslo.message': '[]'}).encode(),
-        id='a list in an envelope',
-    ),
-    pytest.param(
-        json.dumps(
-            {'oslo.version': '2.0', 'oslo.message': '{"priority": 7}'}
-        ).encode(),
-        id='a priority that is a number',
-    ),
-    pytest.param(
+MALFORMED = {
+    'broken JSON': b'{"oslo.version": ',
+    'not UTF-8': b'\xff\xfe\x00',
+    'nothing': b'',
+    'a list': b'[1, 2, 3]',
+    'a string': b'"text"',
+    'an empty message': b'{}',
+    'a version of the future': json.dumps(
+        {'oslo.version': '9.0', 'oslo.message': '{}'}
+    ).encode(),
+    'a list in an envelope': json.dumps(
+        {'oslo.version': '2.0', 'oslo.message': '[]'}
+    ).encode(),
+    'a priority that is a number': json.dumps(
+        {'oslo.version': '2.0', 'oslo.message': '{"priority": 7}'}
+    ).encode(),
+    'ten mebibytes of nonsense': (
         b'{"oslo.version": "2.0", "oslo.message": "'
         + b'x' * 10 * 2**20
-        + b'"}',
-        id='ten mebibytes of nonsense',
+        + b'"}'
     ),
-]
+}
 
 
 @pytest.fixture
@@ -56,16 +53,22 @@ def publisher(cloud):
     made.close()
 
 
-@pytest.mark.parametrize('body', MALFORMED)
-def test_what_is_no_message_does_not_stop_the_agent(
-    cloud, agent, publisher, body
-):
-    publisher.send_raw(body)
+def test_what_is_no_message_does_not_stop_the_agent(cloud, publisher):
+    agent = cloud.agent({('DEFAULT', 'debug'): 'true'})
+    agent.start()
+    waiting.until('the bus is reached', lambda: publisher.is_read())
+    for body in MALFORMED.values():
+        publisher.send_raw(body)
 
     cloud.wait_for_copies(cloud.upload())
-    assert agent.is_running
+
+    malformed = [line for line in agent.log.splitlines() if 'Malfor' in line]
+    assert len(malformed) == len(MALFORMED)
+    assert all(' DEBUG ' in line for line in malformed)
     assert 'Traceback' not in agent.log
-    assert 'ERROR' not in agent.log
+    assert not re.findall(
+        r'^\S+ \S+ \d+ (?:ERROR|WARNING) .*', agent.log, re.M
+    )
 
 
 def test_events_of_all_kinds_cost_at_most_one_request_each(cloud, publisher):
@@ -126,3 +129,16 @@ def test_the_bus_may_use_quorum_queues(cloud):
     cloud.wait_for_copies(image_id)
     waiting.until('the event is taken', lambda: publisher.waiting() == 0)
     publisher.close()
+
+
+def test_no_secret_is_in_the_log_of_those_who_debug(cloud):
+    agent = cloud.agent({('DEFAULT', 'debug'): 'true'})
+    agent.start()
+    cloud.wait_for_copies(cloud.upload())
+    agent.stop()
+
+    parser = configparser.RawConfigParser()
+    parser.read(agent.conf_file)
+    url = parser['DEFAULT']['transport_url']
+    assert parser['glance']['password'] not in agent.log
+    assert urllib.parse.urlsplit(url).password not in agent.log

@@ -117,7 +117,7 @@ def test_what_happened_while_no_agent_heard_it_is_found(cloud):
 
 
 def test_a_burst_of_uploads_reaches_every_site(cloud, agent):
-    image_ids = [cloud.upload() for _ in range(12)]
+    image_ids = [cloud.upload() for _ in range(8)]
 
     for image_id in image_ids:
         cloud.wait_for_copies(image_id)
