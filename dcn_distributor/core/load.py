@@ -28,7 +28,10 @@ from dcn_distributor.core import retry
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
-    """One image's import: the stores it still works for."""
+    """One image's import: the stores it still works for.
+
+    Or the slot that is kept for one, until the image is looked at.
+    """
 
     stores: frozenset[images.StoreId]
     is_stuck: bool = False
@@ -61,6 +64,14 @@ class Load:
     def busy(self) -> int:
         """How many imports work; a stuck one holds no host's disk busy."""
         return sum(not r.is_stuck for r in self.running.values())
+
+    @property
+    def probing(self) -> int:
+        """How many of these work for a store in trouble."""
+        return sum(
+            not r.is_stuck and not r.stores.isdisjoint(self.troubles)
+            for r in self.running.values()
+        )
 
     def prober(self, store: images.StoreId) -> images.ImageId | None:
         """Which image's import works for this store, leaving out stuck ones.

@@ -19,7 +19,7 @@
    whole store (see load.py), asks for a pause.
 4. What is left goes into one import together, so that Glance stages the
    image once; stores that failed before go alone, after the others, so that
-   a dead one holds nobody up.
+   a dead one holds nobody up; and stores in trouble never take all slots.
 5. With all slots taken, the image waits for one.
 """
 
@@ -59,6 +59,11 @@ class Limits:
     staging_bytes_s: float = 25.0 * 2**20
     lock_stale_s: float = 3600.0
     lock_without_task_s: float = 120.0
+
+    @property
+    def probes(self) -> int:
+        """Imports at once for stores in trouble: dead sites leave slots."""
+        return max(1, self.imports // 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,14 +168,16 @@ def plan(
     waits = {
         store: wait
         for store in missing
-        if (wait := _wait(store, history, load, now)) is not None
+        if (wait := _wait(store, history, load, limits, now)) is not None
     }
     ready = tuple(s for s in missing if s not in waits)
     stores = _together(ready, history, load)[: limits.stores_per_import]
     needs_slot = bool(stores) and load.busy >= limits.imports
     if needs_slot:
         reason = f'{load.busy} of {limits.imports} imports are under way'
-        waits |= {s: Wait(s, reason) for s in ready}
+        waits |= {
+            s: Wait(s, reason, is_for_probe=s in load.troubles) for s in ready
+        }
         stores = ()
     return Plan(
         stores=stores,
@@ -178,6 +185,17 @@ def plan(
         look_again_s=1.0 if stores else _earliest_s(waits.values(), now),
         needs_slot=needs_slot,
         needs_probe=tuple(s for s, w in waits.items() if w.is_for_probe),
+    )
+
+
+def may_probe(
+    store: images.StoreId, load: loads.Load, limits: Limits, now: float
+) -> bool:
+    """Tell whether a store in trouble may be tried, by any image."""
+    return (
+        load.troubles[store].next_probe_s <= now
+        and load.prober(store) is None
+        and load.probing < limits.probes
     )
 
 
@@ -197,6 +215,7 @@ def _wait(
     store: images.StoreId,
     history: histories.History,
     load: loads.Load,
+    limits: Limits,
     now: float,
 ) -> Wait | None:
     setback = history.setbacks.get(store)
@@ -206,14 +225,12 @@ def _wait(
         reason = f'try {setback.failures + 1} to come: {setback.reason}'
         return Wait(store, reason, setback.next_try_s)
     trouble = load.troubles.get(store)
-    if trouble is None:
+    if trouble is None or may_probe(store, load, limits, now):
         return None
     reason = f'the store failed {trouble.failures} times in a row'
     prober = load.prober(store)
     if prober is not None:
         reason += f', image {prober} tries it now'
-    elif trouble.next_probe_s <= now:
-        return None
     return Wait(store, reason, is_for_probe=True)
 
 

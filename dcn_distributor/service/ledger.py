@@ -46,12 +46,10 @@ class _Waiters:
             entry = (-priority, next(self._arrivals), image_id)
             heapq.heappush(self._heap, entry)
 
-    def take(self, count: int) -> Iterator[images.ImageId]:
-        while self._heap and count > 0:
-            image_id = heapq.heappop(self._heap)[2]
-            self._members.discard(image_id)
-            count -= 1
-            yield image_id
+    def take(self) -> images.ImageId:
+        image_id = heapq.heappop(self._heap)[2]
+        self._members.discard(image_id)
+        return image_id
 
 
 class Ledger:
@@ -98,21 +96,15 @@ class Ledger:
     ) -> None:
         """Remember an image's history, and count its import in the load."""
         with self._lock:
-            if history.is_empty:
-                self._histories.pop(image_id, None)
-            else:
-                self._histories[image_id] = history
-            request = history.request
-            if request is None:
-                self._load = self._load.without_running(image_id)
-            else:
-                self._load = self._load.with_running(
-                    image_id, request.stores, request.is_stuck
-                )
+            self._keep(image_id, history)
 
     def forget(self, image_id: images.ImageId) -> None:
         """Drop all that is remembered of an image: it is gone."""
         self.keep(image_id, histories.EMPTY)
+
+    def hand_back(self, image_id: images.ImageId) -> None:
+        """Give back what was kept for an image whose look came to nothing."""
+        self.keep(image_id, self.history(image_id))
 
     def note_success(self, store: images.StoreId) -> None:
         """Note that a copy arrived in a store."""
@@ -132,18 +124,20 @@ class Ledger:
         decided: decisions.Decisions,
         history: histories.History,
     ) -> planner.Plan:
-        """Plan an image, taking the slot and the turns the plan needs.
+        """Remember an image's history and plan it.
 
-        Planning and taking are one step, so that two workers never take the
-        same. Whoever does not carry the plan out gives back by keep().
+        What the plan needs, a slot and the turns of stores, is taken in the
+        same step, so that two workers never take the same. Whoever does not
+        carry the plan out gives back by keep().
         """
         with self._lock:
-            now = self._clock()
+            self._keep(image.id, history)
+            others = self._load.without_running(image.id)
             plan = planner.plan(
-                image, decided, history, self._load, self._limits, now
+                image, decided, history, others, self._limits, self._clock()
             )
             if plan.stores:
-                self._load = self._load.with_running(image.id, plan.stores)
+                self._load = others.with_running(image.id, plan.stores)
             if plan.needs_slot:
                 self._slot_waiters.add(image.id, decided.priority)
             for store in plan.needs_probe:
@@ -154,25 +148,71 @@ class Ledger:
     def take_due(self) -> tuple[images.ImageId, ...]:
         """Take those whose wait for a slot or a store has ended.
 
-        A waiter may have lost interest meanwhile; so this is to be called
-        again and again, and hands out the next one then.
+        Each slot is kept for whom it was given to, until that image is
+        looked at. So this MAY be called at any time, and is to be called
+        again and again: a waiter may have lost interest meanwhile, and the
+        next one gets the slot then.
         """
         with self._lock:
-            free = self._limits.imports - self._load.busy
             return (
-                *self._slot_waiters.take(free),
-                *itertools.chain.from_iterable(self._take_probers()),
+                *self._take_probers(),
+                *self._take_slot_waiters(),
+                *self._take_healed(),
             )
 
-    def _take_probers(self) -> Iterable[Iterable[images.ImageId]]:
+    def _take_healed(self) -> Iterator[images.ImageId]:
+        for store in [*self._probe_waiters]:
+            if store not in self._load.troubles:
+                waiters = self._probe_waiters.pop(store)
+                while waiters:
+                    yield waiters.take()
+
+    def _take_probers(self) -> Iterator[images.ImageId]:
+        """Take one for each store that may be tried.
+
+        They go first: else a store that works again would be found only
+        after all who wait for a slot, and these would have to come again.
+        """
         now = self._clock()
-        for store, waiters in list(self._probe_waiters.items()):
-            trouble = self._load.troubles.get(store)
-            if trouble is None:
-                del self._probe_waiters[store]
-                yield waiters.take(len(waiters))
-            elif (
-                trouble.next_probe_s <= now
-                and self._load.prober(store) is None
+        troubles = self._load.troubles
+        in_trouble = [s for s in self._probe_waiters if s in troubles]
+        for store in sorted(
+            in_trouble, key=lambda s: troubles[s].next_probe_s
+        ):
+            waiters = self._probe_waiters[store]
+            if (
+                waiters
+                and self._has_slot()
+                and planner.may_probe(store, self._load, self._limits, now)
             ):
-                yield waiters.take(1)
+                yield self._promise(waiters.take(), [store])
+
+    def _take_slot_waiters(self) -> Iterator[images.ImageId]:
+        while self._slot_waiters and self._has_slot():
+            yield self._promise(self._slot_waiters.take(), [])
+
+    def _has_slot(self) -> bool:
+        return self._load.busy < self._limits.imports
+
+    def _promise(
+        self, image_id: images.ImageId, stores: Iterable[images.StoreId]
+    ) -> images.ImageId:
+        """Keep a slot for an image, if it has no import by now."""
+        if image_id not in self._load.running:
+            self._load = self._load.with_running(image_id, stores)
+        return image_id
+
+    def _keep(
+        self, image_id: images.ImageId, history: histories.History
+    ) -> None:
+        if history.is_empty:
+            self._histories.pop(image_id, None)
+        else:
+            self._histories[image_id] = history
+        request = history.request
+        if request is None:
+            self._load = self._load.without_running(image_id)
+        else:
+            self._load = self._load.with_running(
+                image_id, request.stores, request.is_stuck
+            )

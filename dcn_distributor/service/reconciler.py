@@ -116,7 +116,6 @@ class Reconciler:
         history = self._watch_for_stall(image, history, missing)
         history = self._refuse_unknown(history, missing, rules)
         history = history.pruned(missing)
-        self._ledger.keep(image_id, history)
         plan = self._ledger.plan(image, decided, history)
         for wait in plan.waits:
             LOG.debug('image=%s store=%s waits: %s', image_id, *_told(wait))
@@ -125,6 +124,7 @@ class Reconciler:
         return self._copy(image, decided, plan, history)
 
     def _try_again(self, image_id: images.ImageId, exc: Exception) -> Outcome:
+        self._ledger.hand_back(image_id)
         with self._lock:
             failures = self._failures.get(image_id, 0) + 1
             self._failures[image_id] = failures

@@ -18,6 +18,7 @@ later. What is not a key (an event, a reason) never enters, so nothing can be
 out of date when its turn comes.
 """
 
+import collections
 from collections.abc import Callable
 import heapq
 import threading
@@ -36,7 +37,9 @@ class WorkQueue(Generic[Key]):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._ready: dict[Key, None] = {}
+        self._ready: collections.OrderedDict[Key, None] = (
+            collections.OrderedDict()
+        )
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         self._due_s: dict[Key, float] = {}
@@ -52,6 +55,13 @@ class WorkQueue(Generic[Key]):
         """Have a key looked at as soon as a worker is free."""
         with self._changed:
             self._add(key)
+
+    def add_first(self, key: Key) -> None:
+        """Have a key looked at before all others that wait now."""
+        with self._changed:
+            self._add(key)
+            if key in self._ready:
+                self._ready.move_to_end(key, last=False)
 
     def add_after(self, key: Key, delay_s: float) -> None:
         """Have a key looked at in `delay_s` seconds, or earlier if asked."""
@@ -72,8 +82,7 @@ class WorkQueue(Generic[Key]):
             while not self._is_shut:
                 pause_s = self._add_due()
                 if self._ready:
-                    key = next(iter(self._ready))
-                    del self._ready[key]
+                    key, _ = self._ready.popitem(last=False)
                     # Whoever looks now decides anew when to look again.
                     self._due_s.pop(key, None)
                     self._working.add(key)

@@ -85,5 +85,6 @@ class Workers:
             self._wake()
 
     def _wake(self) -> None:
-        for image_id in self._ledger.take_due():
-            self._queue.add(image_id)
+        # First, since slots are kept for them.
+        for image_id in reversed(self._ledger.take_due()):
+            self._queue.add_first(image_id)

@@ -145,6 +145,36 @@ def test_a_dead_site_holds_up_no_other_site():
     assert world.stores(first) == set()
 
 
+def test_a_site_that_works_again_is_found_while_many_wait_for_slots():
+    world = worlds.World(limits=dataclasses.replace(worlds.LIMITS, imports=1))
+    world.glance.fail('dcn0')
+    many = [world.add(f'image {number}') for number in range(40)]
+    world.run(10)
+
+    world.glance.heal()
+    world.run(60)
+
+    waiting = [i for i in many if not world.stores(i)]
+    assert len(waiting) > 10
+    assert any('dcn0' in world.stores(i) for i in many)
+    world.run(600)
+    # Nearly all took both stores in one import.
+    assert len(world.glance.imports) < 60
+
+
+def test_many_dead_sites_leave_slots_to_the_others():
+    dead = [f'dcn{number}' for number in range(6)]
+    world = worlds.World(names=[*dead, 'well'])
+    world.glance.hang(*dead)
+    world.add('first')
+    world.run(12 * 3600)  # all found stuck by now
+
+    later = [world.add(f'image {number}') for number in range(20)]
+    world.run(600)
+
+    assert all(world.stores(image_id) == {'well'} for image_id in later)
+
+
 def test_a_site_that_came_back_gets_all_it_missed():
     world = worlds.World()
     world.glance.fail('dcn0')

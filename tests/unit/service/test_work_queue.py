@@ -56,6 +56,15 @@ def test_a_key_added_while_worked_on_comes_round_once_more(queue):
     assert len(queue) == 0
 
 
+def test_a_key_may_go_before_all_others(queue):
+    queue.add('a')
+    queue.add('b')
+    queue.add_first('b')
+    queue.add_first('c')
+
+    assert [queue.get(), queue.get(), queue.get()] == ['c', 'b', 'a']
+
+
 def test_a_key_for_later_comes_when_it_is_due(queue, clock):
     queue.add_after('later', 10.0)
     queue.add('now')
