@@ -89,13 +89,22 @@ def measure(cloud: clouds.Cloud, count: int) -> list[float]:
     """Return the milliseconds of `count` images."""
     witness = Witness(cloud.lab.transport_url)
     agent = cloud.agent()
+    agent.placement_file.write_text(
+        cloud.policy.replace('sites: all', 'sites: [dcn0]')
+    )
     agent.start()
-    waiting.until('the bus is reached', lambda: 'Resync:' in agent.log)
-    cloud.wait_for_copies(cloud.upload())
+    waiting.until('the first resync', lambda: 'Resync:' in agent.log)
+    cloud.wait_for_copies(cloud.upload(), {'dcn0'})
     image_ids = []
     for number in range(count):
         image_id = cloud.upload()
-        cloud.wait_for_copies(image_id)
+        waiting.until(
+            f'{image_id} is at dcn0',
+            lambda image_id=image_id: (
+                cloud.stores(image_id) == {'dcn0'}
+                and not cloud.is_locked(image_id)
+            ),
+        )
         image_ids.append(image_id)
         witness.listen()
         print(f'\r{number + 1} of {count}', end='', file=sys.stderr)

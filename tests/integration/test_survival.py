@@ -74,16 +74,16 @@ def test_a_service_that_dies_and_comes_back_only_delays(cloud, agent, service):
     cloud.wait_for_copies(later)
 
 
-def test_the_bus_may_be_down_when_the_agent_starts(cloud):
+def test_the_bus_may_be_out_of_reach_when_the_agent_starts(cloud):
     image_id = cloud.upload()
-    cloud.lab.service('rabbitmq').kill()
-    agent = cloud.agent()
+    # Only for the agent: Glance takes minutes for an import without a bus.
+    nowhere = 'rabbit://nobody:nothing@127.0.0.1:1/'
+    agent = cloud.agent({('DEFAULT', 'transport_url'): nowhere})
 
     agent.start()
 
     cloud.wait_for_copies(image_id)
-    cloud.lab.service('rabbitmq').start()
-    cloud.wait_for_copies(cloud.upload())
+    assert agent.stop() == 0
 
 
 def test_glance_may_be_down_when_the_agent_starts(cloud):
