@@ -72,6 +72,7 @@ def build_agent(
         port,
         rule_book,
         reconciler.is_settled,
+        ledger.remembered,
         queue.add,
         settings.resync_interval_s,
         limits.backoff,

@@ -40,6 +40,9 @@ class _Waiters:
     def __len__(self) -> int:
         return len(self._members)
 
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._members
+
     def add(self, image_id: images.ImageId, priority: int) -> None:
         if image_id not in self._members:
             self._members.add(image_id)
@@ -86,10 +89,15 @@ class Ledger:
         with self._lock:
             return dict(self._histories)
 
-    def knows(self, image_id: images.ImageId) -> bool:
-        """Tell whether anything is remembered of an image."""
+    def will_wake(
+        self, image_id: images.ImageId, stores: Iterable[images.StoreId]
+    ) -> bool:
+        """Tell whether an image waits for a slot, or for all these stores."""
         with self._lock:
-            return image_id in self._histories
+            return image_id in self._slot_waiters or all(
+                image_id in self._probe_waiters.get(store, ())
+                for store in stores
+            )
 
     def keep(
         self, image_id: images.ImageId, history: histories.History

@@ -99,18 +99,32 @@ class Reconciler:
         return outcome
 
     def is_settled(self, image: images.Image) -> bool:
-        """Tell whether there is nothing to do for an image just read."""
-        if self._ledger.knows(image.id):
+        """Tell whether an image just read needs no look.
+
+        Since there is nothing to do, or only a change can help, or it will
+        be woken when its turn has come.
+        """
+        rules = self._rule_book.rules
+        missing = planner.missing_stores(image, rules.policies.decide(image))
+        history = self._ledger.history(image.id)
+        if history.request is not None or set(history.setbacks) - {*missing}:
             return False
-        decided = self._rule_book.rules.policies.decide(image)
-        return not planner.missing_stores(image, decided)
+        setbacks = history.under(_circumstances(image, rules)).setbacks
+        return self._ledger.will_wake(
+            image.id,
+            [
+                store
+                for store in missing
+                if store not in setbacks or not setbacks[store].is_permanent
+            ],
+        )
 
     def _look(self, image_id: images.ImageId) -> Outcome:
         rules = self._rule_book.rules
         image = self._glance.get(image_id)
         decided = rules.policies.decide(image)
         history = self._ledger.history(image_id)
-        history = history.under((rules.generation, image.fingerprint))
+        history = history.under(_circumstances(image, rules))
         missing = planner.missing_stores(image, decided)
         history = self._judge(image, history)
         history = self._watch_for_stall(image, history, missing)
@@ -386,6 +400,11 @@ class Reconciler:
                 'reason': reason,
             },
         )
+
+
+def _circumstances(image: images.Image, rules: rule_books.Rules) -> object:
+    """What must change for a store to be tried that failed for good."""
+    return (rules.generation, image.fingerprint)
 
 
 def _told(wait: planner.Wait) -> tuple[str, str]:

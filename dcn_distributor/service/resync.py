@@ -17,6 +17,7 @@ do are queued, so its memory does not grow with their number.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import threading
 
 from oslo_log import log
@@ -34,6 +35,7 @@ class Resync:
     """See the module.
 
     :param is_settled: tells whether an image just read needs no look
+    :param remembered: gives the images that anything is remembered of
     :param enqueue: has an image looked at
     :param interval_s: seconds between the end of one and the next
     :param backoff: pauses when Glance does not answer
@@ -44,6 +46,7 @@ class Resync:
         glance: ports.Images,
         rule_book: rule_books.RuleBook,
         is_settled: Callable[[images.Image], bool],
+        remembered: Callable[[], Iterable[images.ImageId]],
         enqueue: Callable[[images.ImageId], None],
         interval_s: float,
         backoff: retry.Backoff,
@@ -51,6 +54,7 @@ class Resync:
         self._glance = glance
         self._rule_book = rule_book
         self._is_settled = is_settled
+        self._remembered = remembered
         self._enqueue = enqueue
         self._interval_s = interval_s
         self._backoff = backoff
@@ -96,11 +100,16 @@ class Resync:
         LOG.debug('Resync begins')
         self._rule_book.set_known_stores(self._glance.stores())
         seen = queued = 0
+        unseen = set(self._remembered())
         for image in self._glance.list():
             if self._stopping.is_set():
                 return
             seen += 1
+            unseen.discard(image.id)
             if not self._is_settled(image):
                 queued += 1
                 self._enqueue(image.id)
+        for image_id in unseen:
+            # Deleted, most likely, and we did not hear of it.
+            self._enqueue(image_id)
         LOG.info('Resync: %d images seen, %d to be looked at', seen, queued)

@@ -107,6 +107,16 @@ class Service:
         )
         assert self.glance.finish(image_id)
 
+    def wait_for_refusal(self, image_id):
+        """Wait until it is refused for good; return the reason."""
+
+        def refusal():
+            setbacks = self.agent.remembered()['setbacks']
+            told = setbacks.get(image_id, {}).get('dcn0', {'next_try_s': 0.0})
+            return told['next_try_s'] is None and told['reason']
+
+        return waiting.until('it is refused', refusal)
+
     def stores(self, image_id):
         """The edge stores that hold it."""
         return set(self.glance.get(image_id).stores) - {'central'}
@@ -180,12 +190,7 @@ def test_a_resync_asked_for_tries_again_what_had_failed_for_good(
     image_id = service.glance.add(disk_format=None).id
     service.start()
 
-    def refusal():
-        setbacks = service.agent.remembered()['setbacks']
-        told = setbacks.get(image_id, {}).get('dcn0', {'next_try_s': 0.0})
-        return told if told['next_try_s'] is None else None
-
-    assert 'format' in waiting.until('it is refused', refusal)['reason']
+    assert 'format' in service.wait_for_refusal(image_id)
 
     service.glance.change(image_id, disk_format='raw')
     answer = service.agent.resync([])
@@ -258,3 +263,20 @@ def test_looks_and_events_are_counted(make_service):
         'ignored': 0,
         'malformed': 0,
     }
+
+
+def test_an_image_that_was_deleted_unheard_is_forgotten(make_service):
+    service = make_service()
+    image_id = service.glance.add(disk_format=None).id
+    service.start()
+    service.wait_for_refusal(image_id)
+    waiting.until(
+        'the last look', lambda: service.agent.remembered()['looks'] == 3
+    )
+
+    service.glance.delete(image_id)
+    service.agent.resync([])
+
+    waiting.until(
+        'it is forgotten', lambda: not service.agent.remembered()['setbacks']
+    )

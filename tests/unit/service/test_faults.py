@@ -131,6 +131,6 @@ def test_all_that_is_wanted_arrives_in_the_end(story):
         is_active = world.glance.get(image_id).is_active
         if is_active:
             assert world.stores(image_id) == set(STORES)
-        assert not world.ledger.knows(image_id)
+        assert image_id not in world.ledger.remembered()
     assert world.ledger.load.busy == 0
     assert not world.ledger.load.running

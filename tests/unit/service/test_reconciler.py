@@ -32,7 +32,7 @@ def test_an_active_image_reaches_all_its_sites_by_one_import():
 
     assert world.stores(image_id) == BOTH
     assert world.asked(image_id) == [BOTH]
-    assert not world.ledger.knows(image_id)
+    assert image_id not in world.ledger.remembered()
 
 
 def test_nothing_is_copied_that_no_policy_wants():
@@ -249,7 +249,7 @@ def test_a_lock_left_behind_by_an_import_that_did_all_is_let_be():
 
     world.run(3600)
 
-    assert not world.ledger.knows(image_id)
+    assert image_id not in world.ledger.remembered()
     assert world.ledger.load.busy == 0
 
 
@@ -355,6 +355,37 @@ def test_a_store_unknown_to_glance_costs_the_others_nothing(caplog):
     assert 'dcn9' in caplog.text
 
 
+def test_an_image_that_only_a_change_can_help_needs_no_look():
+    world = worlds.World(names=['dcn0', 'dcn9'], stores=['dcn0'])
+    image = world.glance.get(world.add())
+    refused = world.glance.get(world.add(disk_format=None))
+    world.run(3600)
+    settled = world.reconciler.is_settled
+    image = world.glance.get(image.id)
+    assert settled(image)
+    assert settled(refused)
+
+    assert not settled(dataclasses.replace(image, name='renamed'))
+    world.rule_book.start_anew()
+    assert not settled(image)
+    assert not settled(refused)
+
+
+def test_images_that_wait_need_no_look():
+    world = worlds.World(names=['dcn0'])
+    world.glance.fail('dcn0')
+    many = [world.add(f'image {number}') for number in range(10)]
+    world.run(3)
+    settled = [world.reconciler.is_settled(world.glance.get(i)) for i in many]
+    assert settled.count(False) == world.limits.imports
+
+    world.run(3600)
+
+    settled = [world.reconciler.is_settled(world.glance.get(i)) for i in many]
+    # Those that have tried are looked at when it is their time.
+    assert settled.count(True) > 0
+
+
 def test_imports_keep_to_the_limit_and_all_get_their_turn():
     world = worlds.World()
     many = [world.add(f'image {number}') for number in range(30)]
@@ -392,7 +423,7 @@ def test_an_image_deleted_while_it_is_copied_is_forgotten():
 
     world.run(60)
 
-    assert not world.ledger.knows(image_id)
+    assert image_id not in world.ledger.remembered()
     assert world.ledger.load.busy == 0
 
 
@@ -406,7 +437,7 @@ def test_an_image_deactivated_while_it_is_copied_is_left_alone():
     world.run(3600)
 
     assert len(world.asked(image_id)) == 1
-    assert not world.ledger.knows(image_id)
+    assert image_id not in world.ledger.remembered()
 
 
 def test_an_outage_of_glance_only_delays():
