@@ -102,7 +102,7 @@ def task_from_glance(raw: Mapping[str, Any]) -> images.ImportTask:
         id=_text(raw.get('id')),
         status=_text(raw.get('status')),
         stores=_store_ids(stores),
-        message=message,
+        message=glance_refusals.line(message),
         copied_bytes=int(copied[1]) * 2**20 if copied else None,
         created_at_s=created_at_s,
         updated_at_s=_seconds(updated_at) if updated_at else created_at_s,

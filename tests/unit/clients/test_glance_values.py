@@ -162,3 +162,16 @@ def test_odd_attribute(
 def test_image_without_id_is_no_image(raw: dict[str, Any]) -> None:
     with pytest.raises(exceptions.GlanceUnavailable):
         glance_values.from_glance(raw)
+
+
+def test_what_a_task_says_is_one_line_of_bounded_length() -> None:
+    said = 'Copied 7 MiB\nTraceback:\r\n' + 'x' * 9000 + '\u202e'
+
+    task = glance_values.task_from_glance(
+        {'id': 'task', 'message': said, 'created_at': '2026-01-01T00:00:00Z'}
+    )
+
+    assert task.message.startswith('Copied 7 MiB Traceback: xxx')
+    assert task.message.isprintable()
+    assert len(task.message) <= 500
+    assert task.copied_bytes == 7 * 2**20
