@@ -76,7 +76,8 @@ def has_ended(
 ) -> bool:
     """Tell whether the import that is remembered is over."""
     if image.import_task is None:
-        return now - request.started_s >= SETTLE_S
+        # Either way, in case the clock was set back since.
+        return abs(now - request.started_s) >= SETTLE_S
     return request.task_id not in (None, image.import_task)
 
 
@@ -123,11 +124,11 @@ def failure(image: images.Image, store: images.StoreId) -> str:
 def being_written(
     image: images.Image, request: histories.Request
 ) -> images.StoreId | None:
-    """The store a running import is at, None while it stages.
+    """The store a running import is at, None before it has begun.
 
     Glance takes the stores in the order of the request; its list
-    ``os_glance_importing_to_stores`` is in another. That it stages shows
-    nowhere but in its task, which has copied nothing yet.
+    ``os_glance_importing_to_stores`` is in another. While it stages, this is
+    the store that comes first: nothing tells these two apart.
     """
     left = [s for s in request.stores if s in image.importing_to]
     return left[0] if left else None

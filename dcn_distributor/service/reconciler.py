@@ -234,7 +234,7 @@ class Reconciler:
             image.id,
             image.import_task,
             silent_s,
-            'staging' if suspect is None else f'store {suspect}',
+            'its begin' if suspect is None else f'store {suspect} or staging',
         )
         history = history.with_request(
             dataclasses.replace(request, is_stuck=True)

@@ -107,6 +107,13 @@ def test_an_import_just_asked_for_has_not_ended():
     assert following.judge(image, young, 'dcn0', NOW) is Verdict.UNDER_WAY
 
 
+def test_a_clock_that_was_set_back_keeps_no_import_from_ending():
+    image = test_planner.an_image()
+    begun_later = request(started_s=NOW + 3600)
+
+    assert following.has_ended(image, begun_later, NOW)
+
+
 def test_an_import_nobody_remembers_is_taken_over():
     image = test_planner.an_image(
         frozenset({'dcn1'}), import_task='task', importing_to=('dcn0',)
