@@ -20,7 +20,6 @@
         BusUnavailable        the message bus does not answer
         ImportInProgress      another import holds the image's lock
         AlreadyPresent        a store asked for has the image by now
-        CopyFailed            an import ended without the copy
       PermanentError          stop until image, policies or sites change
         ImageNotFound         no such image, or not for our eyes
         StoreUnknown          Glance does not have this store
@@ -70,10 +69,6 @@ class AlreadyPresent(TemporaryError):
 
     Glance refuses the whole request then, the other stores included.
     """
-
-
-class CopyFailed(TemporaryError):
-    """An import has ended and the image is not in the store."""
 
 
 class PermanentError(DistributorError):
