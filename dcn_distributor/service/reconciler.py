@@ -77,7 +77,6 @@ class Reconciler:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures: dict[images.ImageId, int] = {}
-        self._glance_trouble: str | None = None
 
     def reconcile(self, image_id: images.ImageId) -> Outcome:
         """Look at one image; never raises."""
@@ -88,14 +87,11 @@ class Reconciler:
             self._ledger.forget(image_id)
             outcome = Outcome()
         except exceptions.DistributorError as exc:
-            self._note_glance(str(exc))
             return self._try_again(image_id, exc)
         except Exception as exc:
             LOG.exception('image=%s: a bug in dcn_distributor', image_id)
             return self._try_again(image_id, exc)
-        self._note_glance(None)
-        with self._lock:
-            self._failures.pop(image_id, None)
+        self._note_success(image_id)
         return outcome
 
     def is_settled(self, image: images.Image) -> bool:
@@ -138,22 +134,29 @@ class Reconciler:
         return self._copy(image, decided, plan, history)
 
     def _try_again(self, image_id: images.ImageId, exc: Exception) -> Outcome:
+        """Put an image off; say so of the first, which may be an outage's."""
         self._ledger.hand_back(image_id)
         with self._lock:
+            is_first = not self._failures
             failures = self._failures.get(image_id, 0) + 1
             self._failures[image_id] = failures
+        if is_first:
+            LOG.warning(
+                'image=%s cannot be looked at, trying on; others that cannot '
+                'either are told at DEBUG: %s',
+                image_id,
+                exc,
+            )
         wait_s = retry.delay_s(self._limits.backoff, failures, image_id)
         LOG.debug('image=%s next try in %.0f s: %s', image_id, wait_s, exc)
         return Outcome(wait_s)
 
-    def _note_glance(self, trouble: str | None) -> None:
-        """Say once when Glance stops and starts to answer as it should."""
+    def _note_success(self, image_id: images.ImageId) -> None:
         with self._lock:
-            past, self._glance_trouble = self._glance_trouble, trouble
-        if trouble is not None and past is None:
-            LOG.warning('Images cannot be looked at, trying on: %s', trouble)
-        elif trouble is None and past is not None:
-            LOG.info('Images can be looked at again')
+            had_failed = self._failures.pop(image_id, None) is not None
+            is_last = had_failed and not self._failures
+        if is_last:
+            LOG.info('All images can be looked at again')
 
     # -- what became of the import under way
 

@@ -103,12 +103,15 @@ class FakeGlance:
         self._trouble: exceptions.DistributorError | None = None
         self._troubled_calls: int | None = None
         self._refusals: list[exceptions.DistributorError] = []
+        self._broken: dict[images.ImageId, exceptions.DistributorError] = {}
 
     # -- core.ports.Images
 
     def get(self, image_id: images.ImageId) -> images.Image:
         """See core.ports.Images."""
         with self._answering():
+            if image_id in self._broken:
+                raise self._broken[image_id]
             return self._find(image_id)
 
     def list(self) -> Iterator[images.Image]:
@@ -337,6 +340,17 @@ class FakeGlance:
         """Answer the next few requests for an import with an error."""
         with self._lock:
             self._refusals = [error] * calls
+
+    def break_image(
+        self,
+        image_id: images.ImageId,
+        error: exceptions.DistributorError | None,
+    ) -> None:
+        """Answer whoever reads this image with an error, until None."""
+        with self._lock:
+            self._broken.pop(image_id, None)
+            if error is not None:
+                self._broken[image_id] = error
 
     @contextlib.contextmanager
     def hung(self) -> Iterator[None]:

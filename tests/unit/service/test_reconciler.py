@@ -467,6 +467,25 @@ def test_an_outage_is_told_once(caplog):
     assert caplog.text.count('can be looked at again') == 1
 
 
+def test_an_image_that_glance_cannot_show_is_told_once(caplog):
+    caplog.set_level('INFO')
+    world = worlds.World()
+    broken = world.add('broken')
+    error = exceptions.GlanceUnavailable('500')
+    world.glance.break_image(broken, error)
+    for number in range(5):
+        world.add(f'image {number}')
+        world.run(600)
+    assert caplog.text.count('cannot be looked at') == 1
+    assert caplog.text.count('can be looked at again') == 0
+
+    world.glance.break_image(broken, None)
+    world.run(700)
+
+    assert caplog.text.count('can be looked at again') == 1
+    assert world.stores(broken) == BOTH
+
+
 def test_an_error_at_the_start_gives_the_slot_back():
     world = worlds.World(limits=dataclasses.replace(worlds.LIMITS, imports=1))
     image_id = world.add()
