@@ -16,6 +16,8 @@ placement.yaml and the options that can change at run time.
 """
 
 from collections.abc import Sequence
+import functools
+import logging
 import sys
 import threading
 
@@ -58,6 +60,8 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
 
     def run(self) -> None:
         """Start the agent; its threads go on by themselves."""
+        if self._conf.log_options:
+            self._conf.log_opt_values(LOG, logging.DEBUG)
         self._agent = app.start_agent(self._conf, self._settings)
         self._started.set()
 
@@ -74,17 +78,22 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         it raises.
         """
         self._started.wait()
-        try:
-            self._conf.mutate_config_files()
-        except (cfg.Error, ValueError) as exc:
-            LOG.error(
-                'The changed configuration is refused and the old one stays '
-                'in force: %s',
-                exc,
-            )
-            return
-        if self._agent is not None:
+        if _mutate(self._conf) and self._agent is not None:
             self._agent.reload()
+
+
+def _mutate(conf: cfg.ConfigOpts) -> bool:
+    """Read the options that can change again, if all can be read."""
+    try:
+        conf.mutate_config_files()
+    except (cfg.Error, ValueError) as exc:
+        LOG.error(
+            'The changed configuration is refused and the old one stays in '
+            'force: %s',
+            exc,
+        )
+        return False
+    return True
 
 
 def _stop_within_s(conf: cfg.ConfigOpts) -> float:
@@ -111,11 +120,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f'dcn-distributor-agent: {problem}', file=sys.stderr)  # noqa: T201
         return 2
     log.setup(conf, configuration.PROJECT)
-    manager = cotyledon.ServiceManager()
+    # NOTE: not by oslo_config_glue.setup. With cotyledon 1.7 that reads a
+    # changed configuration in the worker too, which ends it if that raises.
+    manager = cotyledon.ServiceManager(
+        graceful_shutdown_timeout=conf.graceful_shutdown_timeout
+    )
+    manager.register_hooks(on_reload=functools.partial(_mutate, conf))
     manager.add(
         AgentService, workers=1, args=(conf, settings, _stop_within_s(conf))
     )
-    oslo_config_glue.setup(manager, conf, reload_method='mutate')
     manager.run()
     return 0
 
