@@ -97,13 +97,13 @@ def main() -> None:
             )
         copied_s = time.monotonic() - begin
         peak_mib = stage.peak_mib(agent)
-    print(
-        f'{events} events for {count} images, sent in {sending_s:.1f} s: '
-        f'all taken in after {taken_s:.1f} s by {looks} looks; all '
-        f'{count} images at their site after {copied_s:.0f} s; agent '
-        f'{idle_mib:.0f} MiB idle, {peak_mib:.0f} MiB at most '
-        '(aim: none lost, below 200 MiB)'
-    )
+        print(
+            f'{events} events for {count} images, sent in {sending_s:.1f} s: '
+            f'all taken in after {taken_s:.1f} s by {looks} looks; all '
+            f'{count} images at their site after {copied_s:.0f} s; agent '
+            f'{idle_mib:.0f} MiB idle, {peak_mib:.0f} MiB at most '
+            '(aim: none lost, below 200 MiB)'
+        )
 
 
 if __name__ == '__main__':

@@ -122,12 +122,12 @@ def main() -> None:
     stage.print_machine()
     with stage.cloud() as cloud:
         times = measure(cloud, count)
-    print(
-        f'{count} images, image.update (active) -> import accepted: '
-        f'p50 {stage.percentile(times, 0.5):.0f} ms, '
-        f'p99 {stage.percentile(times, 0.99):.0f} ms, '
-        f'worst {max(times):.0f} ms (aim: p99 below 250 ms)'
-    )
+        print(
+            f'{count} images, image.update (active) -> import accepted: '
+            f'p50 {stage.percentile(times, 0.5):.0f} ms, '
+            f'p99 {stage.percentile(times, 0.99):.0f} ms, '
+            f'worst {max(times):.0f} ms (aim: p99 below 250 ms)'
+        )
 
 
 if __name__ == '__main__':

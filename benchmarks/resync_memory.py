@@ -118,11 +118,11 @@ def main() -> None:
             many_mib = stage.peak_mib(agent)
         finally:
             empty(cloud)
-    print(
-        f'resync of {seen} images in {seconds:.1f} s; agent {few_mib:.0f} '
-        f'MiB without them, {once_mib:.0f} MiB after one, {many_mib:.0f} '
-        'MiB after two (aim: flat, below 150 MiB)'
-    )
+        print(
+            f'resync of {seen} images in {seconds:.1f} s; agent {few_mib:.0f} '
+            f'MiB without them, {once_mib:.0f} MiB after one, {many_mib:.0f} '
+            'MiB after two (aim: flat, below 150 MiB)'
+        )
 
 
 if __name__ == '__main__':
