@@ -35,6 +35,8 @@ from dcn_distributor.service import agent as agents
 
 LOG = log.getLogger(__name__)
 
+_TO_END_S = 5.0
+
 
 class AgentService(cotyledon.Service):  # type: ignore[misc]
     """The agent as a child process of cotyledon's service manager.
@@ -97,9 +99,18 @@ def _mutate(conf: cfg.ConfigOpts) -> bool:
 
 
 def _stop_within_s(conf: cfg.ConfigOpts) -> float:
-    """How long stopping may take: less than cotyledon waits for it."""
-    timeout_s: int = conf.graceful_shutdown_timeout
-    return 0.9 * timeout_s if timeout_s > 0 else threading.TIMEOUT_MAX
+    """How long stopping may take: less than cotyledon waits for it.
+
+    Raises ConfigError.
+    """
+    try:
+        timeout_s: int = conf.graceful_shutdown_timeout
+    except ValueError as exc:
+        raise exceptions.ConfigError(str(exc)) from exc
+    if timeout_s <= 0:
+        return threading.TIMEOUT_MAX
+    # What is left is for the process to end, on a busy machine.
+    return max(timeout_s / 2, timeout_s - _TO_END_S)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         app.rule_reader(settings)()
         glance.connect(conf)
         notifications.check_url(conf)
+        stop_within_s = _stop_within_s(conf)
     except exceptions.ConfigError as exc:
         for problem in exc.problems:
             print(f'dcn-distributor-agent: {problem}', file=sys.stderr)  # noqa: T201
@@ -126,9 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout
     )
     manager.register_hooks(on_reload=functools.partial(_mutate, conf))
-    manager.add(
-        AgentService, workers=1, args=(conf, settings, _stop_within_s(conf))
-    )
+    manager.add(AgentService, workers=1, args=(conf, settings, stop_within_s))
     manager.run()
     return 0
 

@@ -29,7 +29,7 @@ POLICIES = 'version: 1\npolicies: {all: {match: {}, sites: all}}\n'
 class Process:
     """An agent of its own, with its log; nothing answers unless told."""
 
-    def __init__(self, directory, transport_url, glance):
+    def __init__(self, directory, transport_url, glance, grace):
         self.conf_file = directory / 'agent.conf'
         self.log_file = directory / 'agent.log'
         (directory / 'sites.yaml').write_text(SITES)
@@ -39,7 +39,7 @@ class Process:
             f'transport_url = {transport_url}\n'
             f'sites_file = {directory}/sites.yaml\n'
             f'placement_file = {directory}/placement.yaml\n'
-            'graceful_shutdown_timeout = 5\n'
+            f'graceful_shutdown_timeout = {grace}\n'
             '[glance]\n'
             'auth_type = none\n'
             f'endpoint_override = {glance}\n'
@@ -75,8 +75,8 @@ class Process:
 def start(tmp_path):
     started = []
 
-    def start(transport_url='fake://', glance='http://127.0.0.1:1'):
-        started.append(Process(tmp_path, transport_url, glance))
+    def start(transport_url='fake://', glance='http://127.0.0.1:1', grace='5'):
+        started.append(Process(tmp_path, transport_url, glance, grace))
         return started[-1]
 
     yield start
@@ -157,3 +157,11 @@ def test_a_wrong_transport_url_is_exit_code_2_and_stays_a_secret(start, url):
     assert agent.popen.wait(30) == 2
     assert 'transport_url' in agent.log
     assert 'ses' not in agent.log
+
+
+def test_an_option_that_cannot_be_is_exit_code_2_and_named(start):
+    agent = start(grace='soon')
+
+    assert agent.popen.wait(30) == 2
+    assert 'graceful_shutdown_timeout' in agent.log
+    assert 'Traceback' not in agent.log
