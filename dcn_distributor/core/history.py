@@ -107,15 +107,14 @@ class History:
         now: float,
     ) -> 'History':
         """Note a failure after which the store is tried again, later."""
-        past = self.setbacks.get(store)
-        failures = 1 if past is None else past.failures + 1
-        wait_s = retry.delay_s(backoff, failures, f'{store}:{self._key()}')
+        failures = self._failures_with(store)
+        key = f'{store}:{self.fingerprint}'
+        wait_s = retry.delay_s(backoff, failures, key)
         return self._with(store, Setback(failures, reason, now + wait_s))
 
     def with_refusal(self, store: images.StoreId, reason: str) -> 'History':
         """Note a failure that stands until something changes."""
-        past = self.setbacks.get(store)
-        failures = 1 if past is None else past.failures + 1
+        failures = self._failures_with(store)
         return self._with(store, Setback(failures, reason, math.inf))
 
     def pruned(self, stores: Collection[images.StoreId]) -> 'History':
@@ -127,8 +126,10 @@ class History:
         setbacks = {**self.setbacks, store: setback}
         return dataclasses.replace(self, setbacks=MappingProxyType(setbacks))
 
-    def _key(self) -> str:
-        return str(hash(repr(self.fingerprint)))
+    def _failures_with(self, store: images.StoreId) -> int:
+        """Count the store's failures in a row, with the one now."""
+        past = self.setbacks.get(store)
+        return 1 if past is None else past.failures + 1
 
 
 EMPTY = History()

@@ -97,9 +97,6 @@ class Plan:
     needs_probe: tuple[images.StoreId, ...] = ()
 
 
-NOTHING = Plan()
-
-
 def missing_stores(
     image: images.Image, decided: decisions.Decisions
 ) -> tuple[images.StoreId, ...]:

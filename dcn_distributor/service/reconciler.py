@@ -128,7 +128,12 @@ class Reconciler:
         history = history.pruned(missing)
         plan = self._ledger.plan(image, decided, history)
         for wait in plan.waits:
-            LOG.debug('image=%s store=%s waits: %s', image_id, *_told(wait))
+            LOG.debug(
+                'image=%s store=%s waits: %s',
+                image_id,
+                wait.store,
+                wait.reason,
+            )
         if not plan.stores:
             return Outcome(plan.look_again_s)
         return self._copy(image, decided, plan, history)
@@ -408,7 +413,3 @@ class Reconciler:
 def _circumstances(image: images.Image, rules: rule_books.Rules) -> object:
     """What must change for a store to be tried that failed for good."""
     return (rules.generation, image.fingerprint)
-
-
-def _told(wait: planner.Wait) -> tuple[str, str]:
-    return wait.store, wait.reason

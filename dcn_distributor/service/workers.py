@@ -13,14 +13,10 @@
 
 import threading
 
-from oslo_log import log
-
 from dcn_distributor.core import images
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import work_queue
-
-LOG = log.getLogger(__name__)
 
 # How often to see whether somebody's wait for a slot or a store has ended.
 _TICK_S = 1.0
