@@ -18,13 +18,22 @@
       TemporaryError          try again later, without end
         GlanceUnavailable     no answer, a 5xx, a time-out, too many requests
         BusUnavailable        the message bus does not answer
+        ClusterUnavailable    a Ceph cluster gives no answer in time
+        StoreFull             no space, or no quota, for one more copy
         ImportInProgress      another import holds the image's lock
+        CopyInProgress        another process makes or repairs this copy
         AlreadyPresent        a store asked for has the image by now
       PermanentError          stop until image, policies or sites change
         ImageNotFound         no such image, or not for our eyes
         StoreUnknown          Glance does not have this store
         NotCopyable           this image cannot be imported as it is
         AccessDenied          the agent's user may not do this
+        CopyNotFound          the cluster has no such copy to read
+        OrphanInTheWay        the copy's name is taken by a stranger's image
+        NotAnOrphan           what is to be removed may be in use
+        LocationQuotaExceeded Glance takes no more locations for this image
+        VerificationFailed    what was read or written is not the image
+        Cancelled             the copy was called off
 
 Clients raise them, `from` the foreign error. Only the reconciler turns them
 into outcomes, and only cmd into exit codes. Anything else that is raised is
@@ -60,8 +69,20 @@ class BusUnavailable(TemporaryError):
     """The message bus cannot be reached."""
 
 
+class ClusterUnavailable(TemporaryError):
+    """A Ceph cluster does not answer, or its connection was lost."""
+
+
+class StoreFull(TemporaryError):
+    """A cluster, pool or quota has no space left."""
+
+
 class ImportInProgress(TemporaryError):
     """Another import holds the image's lock (Glance allows one at a time)."""
+
+
+class CopyInProgress(TemporaryError):
+    """Another process holds the claim on this copy."""
 
 
 class AlreadyPresent(TemporaryError):
@@ -89,3 +110,31 @@ class NotCopyable(PermanentError):
 
 class AccessDenied(PermanentError):
     """The agent's user lacks a role, or a policy of Glance forbids it."""
+
+
+class CopyNotFound(PermanentError):
+    """A cluster has no copy of the image, or none with its snapshot."""
+
+
+class OrphanInTheWay(PermanentError):
+    """The name of the copy is taken by an RBD image no location leads to.
+
+    A glance-api that died while it wrote leaves such a one (glance_store:
+    _drivers/rbd.py add, which raises Duplicate from then on).
+    """
+
+
+class NotAnOrphan(PermanentError):
+    """An RBD image is whole, watched, cloned or of unknown origin: kept."""
+
+
+class LocationQuotaExceeded(PermanentError):
+    """Glance refuses one more location (its option image_location_quota)."""
+
+
+class VerificationFailed(PermanentError):
+    """What was read is not what Glance recorded, or does not stay written."""
+
+
+class Cancelled(PermanentError):
+    """A copy was called off: its image is gone, or the program ends."""

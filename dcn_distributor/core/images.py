@@ -22,6 +22,27 @@ ACTIVE = 'active'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store has the data of an image; `store` None if not told."""
+
+    url: str
+    store: StoreId | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreDetails:
+    """What a Glance of release 24 or later tells of an RBD store.
+
+    `fsid` is told since release 30, and None if that API host did not reach
+    the cluster when it started.
+    """
+
+    chunk_bytes: int
+    pool: str
+    fsid: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Image:
     """An image at the moment it was read.
 
@@ -32,6 +53,10 @@ class Image:
     under way (glance: async_/flows/api_image_import.py). `importing_to` is
     sorted by name, and holds what an earlier import left in it, too: whose
     turn it is tells the order of the task's `stores`.
+
+    `hash_algo` and `hash_value` (hexadecimal) are os_hash_algo and
+    os_hash_value. `locations` is None unless Glance shows them, which takes
+    its option show_multiple_locations and the rule get_image_location.
     """
 
     id: ImageId
@@ -50,6 +75,9 @@ class Image:
     importing_to: tuple[StoreId, ...] = ()
     failed_import: frozenset[StoreId] = frozenset()
     import_task: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+    locations: tuple[Location, ...] | None = None
 
     @property
     def is_active(self) -> bool:

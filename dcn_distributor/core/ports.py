@@ -17,6 +17,7 @@ suite in tests/contract.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -76,6 +77,29 @@ class Images(Protocol):
         """Read which stores Glance has, without its internal ones.
 
         Raises StoreUnknown if it is not set up for several.
+        """
+        ...
+
+    def store_details(self) -> Mapping[images.StoreId, images.StoreDetails]:
+        """Read what Glance tells of its RBD stores.
+
+        Stores of other kinds are left out; empty if Glance is too old or
+        does not let us.
+        """
+        ...
+
+    def add_location(
+        self, image_id: images.ImageId, location: images.Location
+    ) -> None:
+        """Register a copy that lies in a store already.
+
+        Glance opens the copy before it believes it. Raises AlreadyPresent if
+        it is registered, ImageNotFound, LocationQuotaExceeded, AccessDenied
+        (show_multiple_locations is off, or a policy), NotCopyable if the
+        image is not active, StoreUnknown if the API host does not know the
+        store or finds no copy there. After GlanceUnavailable it may or may
+        not have been registered. Another change of the image at the same
+        moment can undo it: read the image again.
         """
         ...
 

@@ -21,21 +21,60 @@ from dcn_distributor.core import images
 SiteName = NewType('SiteName', str)
 
 
+CENTRAL = SiteName('central')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cluster:
+    """How to reach a site's Ceph cluster directly.
+
+    :ivar conf: the path of its ceph.conf, which names its keyring
+    :ivar user: the cephx entity without ``client.``
+    :ivar pool: where the site's Glance store keeps its images
+    :ivar fsid: the id the cluster has to have, if it is told
+    """
+
+    conf: str
+    user: str
+    pool: str
+    fsid: str | None = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Site:
-    """An edge site: where copies go. `store` is its Glance store."""
+    """An edge site: where copies go. `store` is its Glance store.
+
+    `cluster` is None if it can only be reached through Glance. `cost` is
+    that of a byte over its link, in any unit; less is nearer.
+    """
 
     name: SiteName
     store: images.StoreId
     labels: Mapping[str, str]
+    cluster: Cluster | None = None
+    cost: float = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sites:
-    """All sites: the store at central, and the edge sites by name."""
+    """All sites: central, and the edge sites by name."""
 
     central_store: images.StoreId
     edges: tuple[Site, ...]
+    central_cluster: Cluster | None = None
+    central_cost: float = 0.0
+
+    @property
+    def everywhere(self) -> tuple[Site, ...]:
+        """All sites, central first."""
+        central = Site(
+            CENTRAL,
+            self.central_store,
+            {},
+            self.central_cluster,
+            self.central_cost,
+        )
+        return (central, *self.edges)
 
     def __iter__(self) -> Iterator[Site]:
         return iter(self.edges)

@@ -1,0 +1,327 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What a copy needs of the Ceph clusters, as protocols and their values.
+
+Every implementation, the in-memory cluster of the tests included, passes the
+contract suite in tests/contract.
+
+An image is cut into *chunks* of equal length, a power of two that divides
+the length of an object on both sides, so that no chunk spans two objects;
+the last one ends with the image. Where nothing was written it reads as
+zeros, and nothing need be stored.
+
+Errors: all methods MAY raise ClusterUnavailable (no answer in time, a lost
+connection), AccessDenied (caps) and StoreFull; no method hangs for ever.
+Where a method takes `done`, the call returns at once and `done` is called
+exactly once, from any thread, with the result or the error as a value.
+`done` MUST be quick and MUST NOT raise. A method that takes `done` MAY also
+call it before it returns.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+from typing import Protocol
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+
+# What Glance calls the snapshot of an image (glance_store: _drivers/rbd.py,
+# DEFAULT_SNAPNAME).
+SNAPSHOT = 'snap'
+
+# Ends the name of an image we fill, before it is renamed to the image's id.
+DRAFT_SUFFIX = '.dcn-distributor'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extent:
+    """A range of an image, in bytes."""
+
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.length
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checksum:
+    """What an OSD computed over one chunk, at rest.
+
+    `covered` bytes from the chunk's begin are stored, 0 if none are (or the
+    object does not exist); the rest of the chunk reads as zeros. `value` is
+    the xxhash64, seed 0, of these bytes.
+    """
+
+    covered: int
+    value: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remains:
+    """What a cluster holds under the two names of one image.
+
+    :ivar published: what has the image's id for its name, if anything
+    :ivar has_draft: whether there is an image of ours to be filled
+    :ivar is_claimed: whether a claim of ours stands, held or left behind
+    """
+
+    published: 'Published | None'
+    has_draft: bool
+    is_claimed: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Published:
+    """An RBD image that has an image's id for its name, whoever made it."""
+
+    size_bytes: int
+    has_snapshot: bool
+    is_protected: bool
+    has_watchers: bool
+
+    def is_whole(self, size_bytes: int) -> bool:
+        """Tell whether it looks like what Glance leaves when it is done."""
+        return (
+            self.has_snapshot
+            and self.is_protected
+            and self.size_bytes == size_bytes
+        )
+
+
+ReadDone = Callable[[bytes | exceptions.DistributorError], None]
+WriteDone = Callable[[int | exceptions.DistributorError], None]
+ChecksumDone = Callable[[Checksum | exceptions.DistributorError], None]
+
+
+class Readable(Protocol):
+    """An image's snapshot, opened to be read. Any thread may use it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the image."""
+        ...
+
+    @property
+    def object_bytes(self) -> int:
+        """Length of its objects."""
+        ...
+
+    @property
+    def checksum_obstacle(self) -> str | None:
+        """Why checksum() cannot serve here, None if it can.
+
+        A clone has no objects of its own for what its parent holds; the
+        cluster may be too old, the caps too narrow.
+        """
+        ...
+
+    def extents(self) -> Iterable[Extent]:
+        """Where data may lie, ascending, without overlap, within the image.
+
+        MAY name more than there is, MUST leave out only what reads as
+        zeros. A clone's includes what its parent holds.
+        """
+        ...
+
+    def read(self, offset: int, length: int, done: ReadDone) -> None:
+        """Read a range within the image; `done` gets exactly `length` bytes.
+
+        Whatever is read short is an error, never padded.
+        """
+        ...
+
+    def checksum(self, offset: int, length: int, done: ChecksumDone) -> None:
+        """Have the OSD compute over a range within one object."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; MAY be called again."""
+        ...
+
+
+class Copy(Protocol):
+    """A copy in the making, or one to be repaired: opened to be written.
+
+    Its claim is held until close(). Any thread may use it. Calls in flight
+    when close() is called still end, with or without effect.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the image."""
+        ...
+
+    @property
+    def object_bytes(self) -> int:
+        """Length of its objects."""
+        ...
+
+    @property
+    def is_fresh(self) -> bool:
+        """True if nothing was ever written to it: it reads as zeros."""
+        ...
+
+    @property
+    def checksum_obstacle(self) -> str | None:
+        """Why checksum() cannot serve here, None if it can."""
+        ...
+
+    def write(self, offset: int, data: bytes, done: WriteDone) -> None:
+        """Write one chunk; durable when `done` is called.
+
+        Blocks of zeros within need not be sent, but what was there before
+        reads as zeros then; `done` gets the number of bytes that were sent.
+        Afterwards the chunk's checksum covers its whole length. A chunk of
+        nothing but zeros MAY be written, too: that is how one is repaired.
+        """
+        ...
+
+    def read(self, offset: int, length: int, done: ReadDone) -> None:
+        """Read a range back, where checksum() cannot serve."""
+        ...
+
+    def checksum(self, offset: int, length: int, done: ChecksumDone) -> None:
+        """Have the OSD compute over a range within one object, at rest."""
+        ...
+
+    def record_objects(self, numbers: Collection[int]) -> None:
+        """Say which objects exist, in the image's object map.
+
+        `numbers` are those that hold data. MUST come after the last write
+        and before take_snapshot(), so that the snapshot's map is valid; MAY
+        be called again.
+        """
+        ...
+
+    def take_snapshot(self) -> None:
+        """Make the protected snapshot; nothing may be written after it.
+
+        MAY be called again: what is done is left as it is.
+        """
+        ...
+
+    def rename(self) -> None:
+        """Give it the image's id for its name, if it has it not yet.
+
+        MAY run beside take_snapshot(). Raises OrphanInTheWay if that name is
+        taken by another.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove it, snapshot and all, and give up the claim.
+
+        Only what is ours: a draft, or what this object has renamed. MUST NOT
+        be called once a location is registered.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give up the claim for good: the copy is registered, or given up.
+
+        After this nothing in the cluster tells the copy from Glance's own.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it, and leave it and its claim for another pass."""
+        ...
+
+
+class Cluster(Protocol):
+    """One site's cluster and the pool of images in it.
+
+    Connects when first used, again after it was lost, and keeps connections
+    warm. Opened after the fork: a handle does not survive it.
+    """
+
+    @property
+    def fsid(self) -> str:
+        """The cluster's id, as it says itself."""
+        ...
+
+    @property
+    def pool(self) -> str:
+        """The name of the pool."""
+        ...
+
+    def check(self) -> None:
+        """Try all that a copy needs: connection, fsid, caps on the pool.
+
+        Raises what is wrong, in words for an operator; ConfigError if it is
+        not the cluster that sites.yaml says.
+        """
+        ...
+
+    def remains(self, image_id: images.ImageId) -> Remains:
+        """Look at what lies under the names of an image."""
+        ...
+
+    def leftovers(self) -> Sequence[images.ImageId]:
+        """List the images that a draft or a claim of ours stands for."""
+        ...
+
+    def open_snapshot(self, image_id: images.ImageId) -> Readable:
+        """Open the snapshot of a copy. Raises CopyNotFound."""
+        ...
+
+    def open_copy(
+        self, image_id: images.ImageId, size_bytes: int, object_bytes: int
+    ) -> Copy:
+        """Claim the image in this pool, and open what is there to be filled.
+
+        That is a draft left by another pass; or a copy that was renamed by
+        us and not released; in either a snapshot that was taken is removed
+        again. Or else a new draft, of these lengths, with the features that
+        this cluster's configuration gives to new images. A draft of other
+        lengths is removed first. Raises CopyInProgress while another holds
+        the claim, and OrphanInTheWay if the image's name is taken by what
+        is not ours; nothing of the kind is ever touched.
+        """
+        ...
+
+    def open_published(self, image_id: images.ImageId) -> Copy:
+        """Claim a published copy to repair it in place, whoever made it.
+
+        Its writes go to what both image and snapshot show, clones stay as
+        they are. rename(), take_snapshot() and discard() MUST NOT be called.
+        Raises CopyNotFound and CopyInProgress.
+        """
+        ...
+
+    def clear(self, image_id: images.ImageId, *, is_registered: bool) -> bool:
+        """Remove draft and claim of an image; say if there was any.
+
+        A copy of ours that was renamed and not released goes with them,
+        unless a location leads to it, as the caller tells. Raises
+        CopyInProgress while another holds the claim.
+        """
+        ...
+
+    def remove_orphan(self, image_id: images.ImageId) -> None:
+        """Remove what a crashed glance-api left under the image's name.
+
+        The caller has made sure that no location in Glance leads to it.
+        Raises NotAnOrphan if it has watchers, clones or other snapshots, or
+        is whole.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        ...
