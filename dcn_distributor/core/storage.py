@@ -130,6 +130,10 @@ class Readable(Protocol):
         """
         ...
 
+    def object_name(self, offset: int) -> str:
+        """Name the RADOS object that holds a byte, for people to look at."""
+        ...
+
     def extents(self) -> Iterable[Extent]:
         """Where data may lie, ascending, without overlap, within the image.
 
@@ -179,6 +183,10 @@ class Copy(Protocol):
     @property
     def checksum_obstacle(self) -> str | None:
         """Why checksum() cannot serve here, None if it can."""
+        ...
+
+    def object_name(self, offset: int) -> str:
+        """Name the RADOS object that holds a byte, for people to look at."""
         ...
 
     def write(self, offset: int, data: bytes, done: WriteDone) -> None:
