@@ -13,6 +13,7 @@
 
 Used by the demo, the tests and the benchmarks, as ``tools/lab`` and as
 ``lab.deployment.Lab``. Everything it starts listens on the loopback
-interface alone and is found again, and ended, by the lab itself. It is for
-trying things out: nothing of it is made to hold data anybody needs.
+interface alone, or in a network namespace behind a link of its own, and is
+found again, and ended, by the lab itself. It is for trying things out:
+nothing of it is made to hold data anybody needs.
 """

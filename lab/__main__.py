@@ -20,16 +20,18 @@ import time
 
 from lab import deployment
 from lab import errors
+from lab import link as lab_link
 from lab import service as lab_service
 from lab import state as lab_state
 
 _ABOUT = """\
 A whole DCN deployment on this machine, from real servers: RabbitMQ,
 Keystone, Glance with one RBD store for each site, and one Ceph cluster for
-each site. Everything listens on 127.0.0.1 only.
+each site. Everything listens on 127.0.0.1 only, or behind a link of its own.
 """
 _DETAILS = """\
-services: rabbitmq, keystone, glance, and ceph-SITE for each site.
+services: rabbitmq, keystone, glance, ceph-SITE for each site, and link-SITE
+for each link.
 
 environment:
   DCN_LAB_DIR            where the lab lives (default: .lab in the checkout);
@@ -45,6 +47,8 @@ exit codes: 0 done; 1 failed, or (ps) not everything is well; 2 wrong usage;
 examples:
   tools/lab up                        central and two edge sites
   tools/lab up --site far-north       central and this one
+  tools/lab up --link dcn1=50ms,1Gbit  the cluster of dcn1 behind a WAN
+  tools/lab stop link-dcn1            cut it; start heals it
   eval "$(tools/lab env)"             then, say, glance image-list
   ceph -c "$LAB_CEPH_CONF_dcn0" -s    one of the clusters
   tools/lab freeze ceph-dcn1          a site that no longer answers
@@ -128,6 +132,15 @@ def _add_up(
         help="the newest Glance from PyPI (default), or Debian 12's own",
     )
     up.add_argument(
+        '--link',
+        metavar='SITE=RTT,RATE',
+        action='append',
+        default=[],
+        help='put the cluster of a site behind a wide-area link, such as '
+        'dcn1=50ms,1Gbit, from its making on; later, change the link while '
+        'in use. May be repeated; needs root',
+    )
+    up.add_argument(
         '--mgr',
         action='store_true',
         help='also run a Ceph manager at each site (300 MiB each), from '
@@ -146,11 +159,17 @@ def _up(options: argparse.Namespace) -> int:
         sites=tuple(dict.fromkeys(options.site)),
         glance=options.glance,
         manager=options.mgr,
+        links=dict(_link(text) for text in options.link),
         report=report,
     )
     lab.up()
     report(f'the lab is up in {lab.directory}')
     return 0
+
+
+def _link(text: str) -> tuple[str, lab_link.Link]:
+    site, _, shape = text.partition('=')
+    return site, lab_link.Link.parse(shape)
 
 
 def _down(options: argparse.Namespace) -> int:

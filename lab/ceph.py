@@ -32,6 +32,7 @@ import uuid
 from lab import admin_socket
 from lab import errors
 from lab import files
+from lab import link_devices
 from lab import ports
 from lab import processes
 from lab import service
@@ -82,6 +83,11 @@ class Ceph(service.Service):
         self.mon_v1_port = state.port(f'{self.name}-mon-v1')
         self.osd_port = state.port(f'{self.name}-osd', lab_state.BLOCK)
         self.run_directory = state.run_directory
+        # Behind a link it is all at the far end: its clients are not.
+        self._network = state.network(site) if site in state.links else None
+        self._host = (
+            self._network.far_address if self._network else ports.LOOPBACK
+        )
 
     # -- for others -------------------------------------------------------
 
@@ -190,7 +196,7 @@ class Ceph(service.Service):
     # -- configuration ----------------------------------------------------
 
     def _address(self, port: int) -> str:
-        return f'{ports.LOOPBACK}:{port}'
+        return f'{self._host}:{port}'
 
     def _common_options(self) -> dict[str, object]:
         v2 = f'v2:{self._address(self.mon_port)}'
@@ -239,7 +245,7 @@ class Ceph(service.Service):
             'mgr': {
                 'mgr_data': self.directory / 'data' / 'mgr',
                 'keyring': self.directory / 'ceph.mgr.x.keyring',
-                'public_addr': ports.LOOPBACK,
+                'public_addr': self._host,
                 'ms_bind_port_min': self.osd_port + _OSD_PORTS,
                 'ms_bind_port_max': self.osd_port + lab_state.BLOCK - 1,
                 'mgr_initial_modules': 'iostat',
@@ -249,7 +255,7 @@ class Ceph(service.Service):
     def _mon_options(self) -> dict[str, object]:
         return {
             'mon_data': self.directory / 'data' / 'mon',
-            'public_addr': ports.LOOPBACK,
+            'public_addr': self._host,
             'mon_allow_pool_size_one': 'true',
             'mon_allow_pool_delete': 'true',
             'mon_warn_on_pool_no_redundancy': 'false',
@@ -261,8 +267,8 @@ class Ceph(service.Service):
     def _osd_options(self) -> dict[str, object]:
         return {
             'osd_data': self.directory / 'data' / 'osd',
-            'public_addr': ports.LOOPBACK,
-            'cluster_addr': ports.LOOPBACK,
+            'public_addr': self._host,
+            'cluster_addr': self._host,
             'ms_bind_port_min': self.osd_port,
             'ms_bind_port_max': self.osd_port + _OSD_PORTS - 1,
             'osd_memory_target': 1 << 30,
@@ -351,7 +357,10 @@ class Ceph(service.Service):
 
     def _argv(self, kind: str) -> tuple[str, ...]:
         program = processes.find_program(f'ceph-{kind}', f'ceph-{kind}')
-        return (program, '--conf', str(self.directory / 'ceph.conf'))
+        command = (program, '--conf', str(self.directory / 'ceph.conf'))
+        if self._network is None:
+            return command
+        return (*link_devices.enter(self._network), *command)
 
     def _run(self, program: str, *parts: tuple[str, ...]) -> None:
         package = 'ceph-common' if program == 'monmaptool' else program

@@ -19,6 +19,7 @@ lab.down(purge=True)
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent import futures
 import contextlib
 import dataclasses
@@ -37,6 +38,9 @@ from lab import errors
 from lab import files
 from lab import glance as lab_glance
 from lab import keystone as lab_keystone
+from lab import link as lab_link
+from lab import link_devices
+from lab import link_service
 from lab import processes
 from lab import rabbitmq as lab_rabbitmq
 from lab import service as lab_service
@@ -85,12 +89,14 @@ class Lab:
         sites: tuple[str, ...] = (),
         glance: str = '',
         manager: bool = False,
+        links: Mapping[str, lab_link.Link] | None = None,
         report: Report = lambda _: None,
     ) -> None:
         self.directory = directory or lab_state.default_directory()
         self._edges = sites
         self._flavour = glance
         self._manager = manager
+        self._links = links or {}
         self._report = report
         self._cancelled = threading.Event()
         self._state: lab_state.State | None = None
@@ -129,6 +135,7 @@ class Lab:
                 self._stop_all(set(self._services))
                 # Whatever carries our mark, of services no longer known.
                 processes.kill(f'{known.identity}/')
+                link_devices.remove(known.identity)
                 shutil.rmtree(known.run_directory, ignore_errors=True)
             if purge:
                 shutil.rmtree(self.directory)
@@ -232,6 +239,10 @@ class Lab:
         """Give the cluster of a site."""
         return self._typed(f'ceph-{site}', ceph.Ceph)
 
+    def link(self, site: str) -> link_service.WideAreaLink:
+        """Give the link to a site, to change its shape."""
+        return self._typed(f'link-{site}', link_service.WideAreaLink)
+
     def credentials(self, user: str = 'admin') -> Credentials:
         """Give what a user logs in with: admin, demo or dcn-distributor."""
         return Credentials(
@@ -259,7 +270,11 @@ class Lab:
 
     def _settle(self) -> None:
         self._state = lab_state.settle(
-            self.directory, self._edges, self._flavour, self._manager
+            self.directory,
+            self._edges,
+            self._flavour,
+            self._manager,
+            self._links,
         )
         self._make_services(self._state)
 
@@ -267,11 +282,15 @@ class Lab:
         cancelled = self._cancelled
         rabbitmq = lab_rabbitmq.RabbitMQ(state, cancelled)
         keystone = lab_keystone.Keystone(state, cancelled)
+        links = [
+            link_service.WideAreaLink(site, state, cancelled)
+            for site in state.links
+        ]
         clusters = [ceph.Ceph(site, state, cancelled) for site in state.sites]
         glance = lab_glance.Glance(
             state, cancelled, keystone, rabbitmq, clusters
         )
-        everything = (rabbitmq, keystone, *clusters, glance)
+        everything = (*links, rabbitmq, keystone, *clusters, glance)
         self._services = {one.name: one for one in everything}
 
     def _typed(self, name: str, kind: type[_Kind]) -> _Kind:
@@ -285,10 +304,15 @@ class Lab:
         """Start in parallel; Glance last: it looks at the clusters once.
 
         A store that Glance cannot reach when it starts stays read-only
-        until it is started again. Its tables are made meanwhile.
+        until it is started again. Its tables are made meanwhile. The links
+        come first: a cluster starts at the far end of its own.
         """
         glance = self._services['glance']
-        others = [s for s in self._services.values() if s is not glance]
+        links = [self.link(site) for site in self.state.links]
+        for one in links:
+            self._start_one(one)
+        begun: tuple[lab_service.Service, ...] = (glance, *links)
+        others = [s for s in self._services.values() if s not in begun]
         with futures.ThreadPoolExecutor(len(others) + 1) as pool:
             jobs = [pool.submit(self._start_one, one) for one in others]
             jobs.append(pool.submit(glance.prepare))

@@ -11,12 +11,13 @@
 # under the License.
 """What a lab remembers between two commands: its directory.
 
-``state.json`` holds the identity, the sites, the flavour of Glance, the
-ports and the passwords. It is written before anything starts, so that an
-interrupted `up` is continued with the same values.
+``state.json`` holds the identity, the sites and their links, the flavour of
+Glance, the ports and the passwords. It is written before anything starts, so
+that an interrupted `up` is continued with the same values.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import fcntl
@@ -29,6 +30,7 @@ import shutil
 
 from lab import errors
 from lab import files
+from lab import link
 from lab import ports
 
 TOP = Path(__file__).resolve().parent.parent
@@ -58,6 +60,8 @@ class State:
     passwords: dict[str, str]
     ports: dict[str, int]
     with_manager: bool = False
+    links: dict[str, link.Link] = dataclasses.field(default_factory=dict)
+    networks: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def service_directory(self, name: str) -> Path:
         """Give the directory of one service (it may not exist yet)."""
@@ -76,6 +80,13 @@ class State:
     def _taken(self) -> set[int]:
         reach = range(-BLOCK, BLOCK)
         return {p + offset for p in self.ports.values() for offset in reach}
+
+    def network(self, site: str) -> link.Network:
+        """Give the network of a site's link."""
+        if site not in self.networks:
+            self.networks[site] = link.choose_number(self.networks.values())
+        prefix = link.namespace_prefix(self.identity)
+        return link.Network(self.networks[site], f'{prefix}{site}')
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -104,6 +115,8 @@ def load(directory: Path) -> State | None:
         values = json.loads(path.read_text())
         values['sites'] = tuple(values['sites'])
         values['run_directory'] = Path(values['run_directory'])
+        links = values.get('links', {})
+        values['links'] = {s: link.Link(**one) for s, one in links.items()}
         return State(directory=directory, **values)
     except FileNotFoundError:
         return None
@@ -115,7 +128,11 @@ def load(directory: Path) -> State | None:
 
 
 def settle(
-    directory: Path, edges: tuple[str, ...], glance: str, manager: bool
+    directory: Path,
+    edges: tuple[str, ...],
+    glance: str,
+    manager: bool,
+    links: Mapping[str, link.Link],
 ) -> State:
     """Load the state or make a new one, with these sites in it."""
     check_sites(edges)
@@ -131,6 +148,9 @@ def settle(
     added = tuple(site for site in edges if site not in known.sites)
     known.sites += added
     check_sites(known.edges)
+    for site, one in links.items():
+        _check_link(known, site, one)
+        known.links[site] = one
     known.with_manager = known.with_manager or manager
     known.rados_timeout_s = _rados_timeout_s(known.rados_timeout_s)
     return known
@@ -152,6 +172,22 @@ def check_sites(sites: tuple[str, ...]) -> None:
                 f'{other if other != site else "the central one"!r}: '
                 'choose another name'
             )
+
+
+def _check_link(known: State, site: str, one: link.Link) -> None:
+    one.check()
+    if site not in known.sites:
+        raise errors.LabError(
+            f'a link to {site!r}, which is no site of this lab: there are '
+            f'{", ".join(known.sites)}'
+        )
+    cluster = known.service_directory(f'ceph-{site}')
+    if site not in known.links and (cluster / 'initialised').exists():
+        raise errors.LabError(
+            f'the cluster of {site} was made without a link, and a monitor '
+            'keeps its address: take the lab away first (tools/lab down '
+            '--purge), or use another DCN_LAB_DIR'
+        )
 
 
 @contextlib.contextmanager
