@@ -23,15 +23,21 @@ from oslo_config import cfg
 from dcn_distributor import exceptions
 from dcn_distributor.conf import agent
 from dcn_distributor.conf import copy_image
+from dcn_distributor.core import choosing
 from dcn_distributor.core import planner
 from dcn_distributor.core import retry
+from dcn_distributor.core import transfers
 
 PROJECT = 'dcn_distributor'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options say, checked. Times are in seconds."""
+    """What the options say, checked. Times are in seconds.
+
+    `remove_orphans` lets what a crashed glance-api left under an image's
+    name be removed where it stands in the way.
+    """
 
     sites_file: str
     placement_file: str
@@ -39,6 +45,9 @@ class Settings:
     workers: int
     resync_interval_s: float
     limits: planner.Limits
+    choice: choosing.Options
+    remove_orphans: bool
+    streaming: transfers.Tuning
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
@@ -97,4 +106,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
                 cap_s=conf[agent.GROUP].retry_max,
             ),
         ),
+        choice=choosing.Options(),
+        remove_orphans=False,
+        streaming=transfers.Tuning(),
     )

@@ -14,6 +14,7 @@
 import dataclasses
 
 from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,12 +24,14 @@ class Decision:
     `policy` names the policy that settled it: the one with the highest
     priority (ties by name) among those that want the site or, for a site
     denied or excluded, that keep it out; None if no policy speaks of it.
+    `wishes` says how the image is to travel there; empty if not wanted.
     """
 
     site: sites.Site
     wanted: bool
     policy: str | None
     reason: str
+    wishes: transfers.Wishes = transfers.NO_WISHES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from dcn_distributor.core import matching
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
+from dcn_distributor.core import transfers
 
 # How many sets of policies that matched together are remembered with their
 # decisions: 1.6 KiB each for 200 sites.
@@ -103,6 +104,7 @@ class Policy:
     deny: bool = False
     priority: int = 0
     origin: str = ''
+    wishes: transfers.Wishes = transfers.NO_WISHES
 
     def reaches(self, site: sites.Site) -> bool:
         """Tell whether it speaks for (or, denying, against) a site."""

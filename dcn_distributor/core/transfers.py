@@ -63,6 +63,38 @@ class Wishes:
     rate_bytes_s: float | None = None
 
 
+NO_WISHES = Wishes()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tuning:
+    """How rbd-stream works, where no policy wishes otherwise.
+
+    The options of [rbd_stream] set it, and their help tells what for; the
+    defaults here are theirs.
+
+    :ivar chunk_bytes: what is read, written and compared at a time; a power
+        of two
+    :ivar window_bytes: how much may be under way to one target
+    :ivar patience_s: how long the others wait for a target that is slow
+    :ivar rate_bytes_s: the limit of one transfer, to all of its targets
+        together; None for none
+    :ivar connections: to each site's cluster
+    :ivar timeout_s: how long a cluster may leave a call unanswered
+    :ivar transfers: how many may run at once
+    """
+
+    chunk_bytes: int = 4 << 20
+    window_bytes: int = 48 << 20
+    patience_s: float = 2.0
+    rate_bytes_s: float | None = None
+    verify: Verify = Verify.FULL
+    source: SourceChoice = SourceChoice.CENTRAL
+    connections: int = 4
+    timeout_s: float = 15.0
+    transfers: int = 2
+
+
 class Phase(enum.Enum):
     """What one target is at. The last three are ends."""
 

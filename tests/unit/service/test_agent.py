@@ -20,7 +20,9 @@ import pytest
 from dcn_distributor import app
 from dcn_distributor import conf as configuration
 from dcn_distributor.clients.bus import notifications
+from dcn_distributor.core import choosing
 from dcn_distributor.core import retry
+from dcn_distributor.core import transfers
 from tests import waiting
 from tests.fakes import glance as fake_glance
 from tests.unit.service import world as worlds
@@ -89,6 +91,9 @@ class Service:
             limits=dataclasses.replace(
                 worlds.LIMITS, backoff=retry.Backoff(base_s=0.1, cap_s=1.0)
             ),
+            choice=choosing.Options(),
+            remove_orphans=False,
+            streaming=transfers.Tuning(),
         )
         self.agent = app.build_agent(
             settings, self.glance, notifications.Counts()
