@@ -11,10 +11,11 @@
 # under the License.
 """Read images from Glance and ask it to copy them.
 
-The one importer of glanceclient and keystoneauth1, and the only place that
-sees their exceptions; glance_values reads what Glance answers, and
-glance_refusals what it refuses. It decides nothing, retries nothing (but for
-keystoneauth1's one new token after a 401) and keeps nothing.
+With glance_errors, which turns their exceptions into ours, the one importer
+of glanceclient and keystoneauth1; glance_values reads what Glance answers,
+glance_pages its lists, and glance_refusals what it refuses. It decides
+nothing, retries nothing (but for keystoneauth1's one new token after a 401)
+and keeps nothing.
 
 Paths named ``glance:`` are those of Glance 33.0.0; 25.1.0 does the same
 where nothing else is said.
@@ -24,11 +25,10 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
+import json
 from typing import Any
 import urllib.parse
 
-from glanceclient import exc as glance_exc
 from glanceclient.v2 import client as glance_client
 from keystoneauth1 import exceptions as ksa_exc
 from keystoneauth1 import loading
@@ -36,6 +36,8 @@ from keystoneauth1 import session as ksa_session
 from oslo_config import cfg
 
 from dcn_distributor import exceptions
+from dcn_distributor.clients import glance_errors
+from dcn_distributor.clients import glance_pages
 from dcn_distributor.clients import glance_refusals
 from dcn_distributor.clients import glance_values
 from dcn_distributor.core import images
@@ -45,6 +47,9 @@ GROUP = 'glance'
 # Connections kept for reuse; requests keeps 10 and logs a warning for each
 # it has to throw away beyond these.
 _POOL_SIZE = 64
+
+# glance: api/v2/images.py RequestDeserializer._get_change_operation_d10
+_JSON_PATCH = 'application/openstack-images-v2.1-json-patch'
 
 # --- options ---------------------------------------------------------------
 
@@ -202,7 +207,7 @@ class GlanceImages:
         """Read one image. Raises ImageNotFound."""
         glance_refusals.check_id(image_id)
         what = f'read image {image_id}'
-        with _translated(what, policy='get_image'):
+        with glance_errors.translated(what, policy='get_image'):
             body = self._read(f'/v2/images/{image_id}')
         return glance_values.from_glance(glance_values.mapping(body, what))
 
@@ -221,7 +226,7 @@ class GlanceImages:
                 'sort': 'created_at:asc,id:asc',
                 'limit': str(self._page_size),
             }
-            for raw in self._pages(query):
+            for raw in glance_pages.read(self._page, query):
                 yield glance_values.from_glance(raw)
 
     def import_task(self, image: images.Image) -> images.ImportTask | None:
@@ -265,7 +270,7 @@ class GlanceImages:
         glance_refusals.check_id(image_id)
         glance_refusals.check_not_reserved(wanted)
         where = glance_refusals.line(', '.join(wanted))
-        with _translated(
+        with glance_errors.translated(
             f'copy image {image_id} to {where}',
             policy='copy_image',
             special=glance_refusals.FOR_IMPORTS,
@@ -281,7 +286,9 @@ class GlanceImages:
         by 404 (glance: api/v2/discovery.py get_stores).
         """
         what = 'read the stores'
-        with _translated(what, policy='', special=glance_refusals.FOR_STORES):
+        with glance_errors.translated(
+            what, policy='', special=glance_refusals.FOR_STORES
+        ):
             body = self._read('/v2/info/stores')
         return frozenset(
             images.StoreId(str(raw['id']))
@@ -291,6 +298,54 @@ class GlanceImages:
             if raw.get('id')
             and not str(raw['id']).startswith(glance_refusals.RESERVED)
         )
+
+    def store_details(self) -> Mapping[images.StoreId, images.StoreDetails]:
+        """Read what Glance tells of its RBD stores.
+
+        Empty where it has no such call, which came with release 24, is not
+        set up for several stores, or forbids it (glance: policies/
+        discovery.py stores_info_detail).
+        """
+        what = 'read the details of the stores'
+        try:
+            with glance_errors.translated(
+                what, policy='', special=glance_refusals.FOR_DETAILS
+            ):
+                body = self._read('/v2/info/stores/detail')
+        except glance_refusals.NothingTold:
+            return {}
+        found = glance_values.mapping(body, what).get('stores')
+        return glance_values.details_from_glance(
+            glance_values.mappings(found, what)
+        )
+
+    def add_location(
+        self, image_id: images.ImageId, location: images.Location
+    ) -> None:
+        """Register a copy that lies in a store already.
+
+        Sent as it is: glanceclient's own method reads the image's schema
+        first and the whole image again afterwards. The store need not be
+        named: Glance puts the one whose cluster and pool the URL has in its
+        place, if there is one (glance: common/store_utils.py
+        get_updated_store_location).
+        """
+        glance_refusals.check_id(image_id)
+        metadata = {} if location.store is None else {'store': location.store}
+        value = {'url': location.url, 'metadata': metadata}
+        where = glance_refusals.line(location.store or location.url)
+        with glance_errors.translated(
+            f'register the copy of image {image_id} in {where}',
+            policy='set_image_location',
+            special=glance_refusals.FOR_LOCATIONS,
+        ):
+            self._client.http_client.patch(
+                f'/v2/images/{image_id}',
+                headers={'Content-Type': _JSON_PATCH},
+                data=json.dumps(
+                    [{'op': 'add', 'path': '/locations/-', 'value': value}]
+                ),
+            )
 
     def _read(self, path: str) -> object:
         """Send a GET, return the JSON of the answer."""
@@ -306,42 +361,13 @@ class GlanceImages:
         glance_refusals.check_id(image_id)
         what = f'read the tasks of image {image_id}'
         try:
-            with _translated(what, policy='get_image'):
+            with glance_errors.translated(what, policy='get_image'):
                 body = self._read(f'/v2/images/{image_id}/tasks')
         except exceptions.ImageNotFound:
             return ()
         return glance_values.mappings(
             glance_values.mapping(body, what).get('tasks'), what
         )
-
-    def _pages(self, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        """Read the images of a query, oldest first.
-
-        The image that a page ended with may be deleted before the next page
-        is asked for by its id, and Glance then refuses (unless to an admin).
-        The list goes on by time, from the second in which that image was
-        created and less what was in the last page: an image may come twice,
-        but none is left out.
-        """
-        where: dict[str, str] = {}
-        page: Sequence[Mapping[str, Any]] = ()
-        while True:
-            seen = frozenset(raw.get('id') for raw in page)
-            try:
-                page, more = self._page({**query, **where})
-            except glance_refusals.MarkerGone:
-                where = {'created_at': f'gte:{page[-1].get("created_at")}'}
-                continue
-            yield from (raw for raw in page if raw.get('id') not in seen)
-            if not more:
-                return
-            marker = str(page[-1].get('id'))
-            if marker == where.get('marker'):
-                raise exceptions.GlanceUnavailable(
-                    'cannot list the images: Glance repeats the page that '
-                    f'ends with image {glance_refusals.line(marker)}'
-                )
-            where = {**where, 'marker': marker}
 
     def _page(
         self, query: Mapping[str, str]
@@ -358,75 +384,10 @@ class GlanceImages:
             else glance_refusals.FOR_LISTS
         )
         path = '/v2/images?' + urllib.parse.urlencode(query)
-        with _translated(what, policy='get_images', special=special):
+        with glance_errors.translated(
+            what, policy='get_images', special=special
+        ):
             body = self._read(path)
         answer = glance_values.mapping(body, what)
         page = glance_values.mappings(answer.get('images'), what)
         return page, bool(page) and 'next' in answer
-
-
-# --- errors of the libraries ----------------------------------------------
-
-
-@contextlib.contextmanager
-def _translated(
-    what: str, *, policy: str, special: glance_refusals.Special | None = None
-) -> Iterator[None]:
-    """Turn whatever the libraries raise into an error of ours.
-
-    Whatever: beside its own errors that is OSError (those of requests are,
-    so is an unreadable CA file), ValueError (broken JSON, URLs, encodings),
-    what exc.from_response of glanceclient trips over in an error without
-    Content-Type, and bare Exception (keystoneauth1: an option that Keystone
-    needs is missing). For that reason only a call of the libraries belongs
-    inside: no bug of ours must look like an outage.
-
-    :param what: what was tried, to follow "cannot".
-    :param policy: the rule of Glance that has to allow it.
-    :param special: by status, a function from what Glance said to the error
-        and a hint, where the status alone does not tell.
-    """
-    try:
-        yield
-    except Exception as exc:
-        error, said = _classify(exc, policy, special or {})
-        raise error(f'cannot {what}: {said}') from exc
-
-
-def _classify(
-    exc: Exception, policy: str, special: glance_refusals.Special
-) -> tuple[glance_refusals.Error, str]:
-    """Return the error for a foreign one, and what to say of it."""
-    if isinstance(exc, ksa_exc.HttpError):
-        return _from_keystone(exc)
-    if not isinstance(exc, glance_exc.HTTPException):
-        name = type(exc).__name__
-        return (
-            exceptions.GlanceUnavailable,
-            f'{name}: {glance_refusals.line(exc)}',
-        )
-    text = glance_refusals.line(exc.details)
-    if exc.code in special:
-        error, hint = special[exc.code](text)
-    else:
-        error, hint = glance_refusals.BY_STATUS.get(
-            exc.code, glance_refusals.OUTAGE
-        )
-    code = str(exc.code)
-    said = text if text.startswith(code) else f'{code}: {text}'
-    said = f'Glance answered {said}'.removesuffix('.')
-    return error, said + hint.format(policy=policy)
-
-
-def _from_keystone(exc: Any) -> tuple[glance_refusals.Error, str]:
-    """Return the error for one of Keystone.
-
-    Only asking Keystone for a token raises these: what Glance answers is
-    checked by glanceclient.
-    """
-    text = glance_refusals.line(exc.message)
-    said = f'Keystone answered {exc.http_status}: {text}'
-    if exc.http_status in (401, 403):
-        hint = f'; check the credentials in [{GROUP}]'
-        return exceptions.AccessDenied, said + hint
-    return exceptions.GlanceUnavailable, said

@@ -38,6 +38,10 @@ class MarkerGone(exceptions.TemporaryError):
     """The image after which a page should begin is gone."""
 
 
+class NothingTold(exceptions.PermanentError):
+    """Glance does not have this call, or not for us."""
+
+
 Error = type[exceptions.DistributorError]
 Special = Mapping[int, Callable[[str], tuple[Error, str]]]
 
@@ -124,6 +128,71 @@ def _no_list(_text: str) -> tuple[Error, str]:
 FOR_LISTS: Special = {404: _no_list}
 FOR_PAGES: Special = {400: _marker_gone, 404: _no_list}
 FOR_STORES: Special = {404: _one_store}
+
+
+def _nothing_told(_text: str) -> tuple[Error, str]:
+    """Return the error for what is a bonus where it is there."""
+    return NothingTold, ''
+
+
+FOR_DETAILS: Special = {403: _nothing_told, 404: _nothing_told}
+
+
+def _bad_location(text: str) -> tuple[Error, str]:
+    """Return the error for a 400 to a new location.
+
+    glance: location.py StoreLocations.insert and _check_location_uri, which
+    does not say what is wrong. A cluster that does not answer is a 500.
+    """
+    if 'already exists' in text:
+        return exceptions.AlreadyPresent, ''
+    return exceptions.StoreUnknown, (
+        '; the API host must have this store among its enabled_backends, '
+        'reach its cluster, and find the image with its snapshot there'
+    )
+
+
+def _forbidden_location(text: str) -> tuple[Error, str]:
+    """Return the error for a 403 to a new location.
+
+    glance: api/v2/images.py _do_add_locations; db/sqlalchemy/api.py
+    _check_mutate_authorization, which asks for the owner or an admin after
+    the policy has allowed it.
+    """
+    if 'invisible' in text:
+        hint = '; set show_multiple_locations in Glance'
+    elif 'own' in text:
+        hint = (
+            "; check the roles of the agent's user and the rule "
+            '"context_is_admin" of Glance\'s policy'
+        )
+    else:
+        return BY_STATUS[403]
+    return exceptions.AccessDenied, hint
+
+
+def _inactive(_text: str) -> tuple[Error, str]:
+    """Return the error for a 409 to a new location (_do_add_locations)."""
+    return exceptions.NotCopyable, ''
+
+
+def _too_many_locations(text: str) -> tuple[Error, str]:
+    """Return the error for a 413 to a new location (glance: quota).
+
+    What is not about their number is about their size.
+    """
+    if 'number of allowed image locations' in text:
+        hint = '; raise image_location_quota of Glance, -1 means any number'
+        return exceptions.LocationQuotaExceeded, hint
+    return exceptions.StoreFull, '; check user_storage_quota of Glance'
+
+
+FOR_LOCATIONS: Special = {
+    400: _bad_location,
+    403: _forbidden_location,
+    409: _inactive,
+    413: _too_many_locations,
+}
 
 
 def check_id(image_id: str) -> None:

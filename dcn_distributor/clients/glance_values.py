@@ -15,6 +15,7 @@ The dictionaries of the API end here. Paths named ``glance:`` are those of
 Glance 33.0.0; 25.1.0 does the same.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -68,7 +69,54 @@ def from_glance(raw: Mapping[str, Any]) -> images.Image:
             _store_ids(raw.get('os_glance_failed_import'))
         ),
         import_task=_text(raw.get('os_glance_import_task')) or None,
+        hash_algo=_text(raw.get('os_hash_algo')) or None,
+        hash_value=_text(raw.get('os_hash_value')) or None,
+        locations=_locations(raw.get('locations')),
     )
+
+
+def _locations(value: object) -> tuple[images.Location, ...] | None:
+    """Return the locations, None if Glance does not show them.
+
+    It does with show_multiple_locations only (glance: api/v2/images.py
+    _format_image). What is no location is left out.
+    """
+    if not isinstance(value, list):
+        return None
+    return tuple(
+        images.Location(url=str(item['url']), store=_store_of(item))
+        for item in value
+        if isinstance(item, Mapping) and item.get('url')
+    )
+
+
+def _store_of(location: Mapping[str, Any]) -> images.StoreId | None:
+    """Return the store of a location, None if nobody has told Glance."""
+    metadata = location.get('metadata')
+    store = metadata.get('store') if isinstance(metadata, Mapping) else None
+    return images.StoreId(str(store)) if store else None
+
+
+def details_from_glance(
+    stores: Iterable[Mapping[str, Any]],
+) -> dict[images.StoreId, images.StoreDetails]:
+    """Convert what GET /v2/info/stores/detail tells of the RBD stores.
+
+    glance: api/v2/discovery.py get_stores_detail. A store whose pool or
+    chunk size is missing is left out: nothing is known of it.
+    """
+    details = {}
+    for raw in stores:
+        told = raw.get('properties')
+        if raw.get('type') != 'rbd' or not isinstance(told, Mapping):
+            continue
+        chunk_bytes = _size(told.get('chunk_size'))
+        pool = _text(told.get('pool'))
+        if raw.get('id') and chunk_bytes and pool:
+            details[images.StoreId(str(raw['id']))] = images.StoreDetails(
+                chunk_bytes, pool, _text(told.get('fsid')) or None
+            )
+    return details
 
 
 def _properties(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -75,6 +75,11 @@ def test_every_attribute_finds_its_place() -> None:
         importing_to=tuple(map(core_images.StoreId, ('dcn1', 'dcn2'))),
         failed_import=frozenset({core_images.StoreId('dcn3')}),
         import_task='b1',
+        hash_algo='sha512',
+        hash_value='cf83e1357eefb8bd',
+        locations=(
+            core_images.Location('rbd://x/y/z/snap', core_images.StoreId('a')),
+        ),
     )
 
 
