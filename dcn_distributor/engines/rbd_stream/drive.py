@@ -1,0 +1,233 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Carries out a pipeline's steps on an open source and open copies.
+
+One thread runs the pipeline; what has happened comes to it through a queue,
+from the callbacks of the clusters and from the thread that hashes. Hashing
+has a thread of its own since it is slower than all the rest, and lets go of
+the interpreter's lock.
+"""
+
+from collections.abc import Callable
+import functools
+import hashlib
+import queue
+import threading
+
+import xxhash
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import storage
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import steps
+
+# Copies whose OSDs cannot compute are read back instead: few at a time, as
+# this holds memory.
+_READS_BACK_AHEAD = 4
+
+Event = Callable[[], None]
+
+
+class Drive:
+    """See the module. run() is for one thread, all else for any.
+
+    :param filled: called with a lane's number once its target is whole
+    :param lost: called with a lane's number and error
+    :param clock: seconds of a steady clock
+    """
+
+    def __init__(
+        self,
+        chunks: chunking.Chunks,
+        pipeline: pipelines.Pipeline,
+        source: storage.Readable,
+        hash_algo: str | None,
+        *,
+        filled: Callable[[int], None],
+        lost: Callable[[int, exceptions.DistributorError], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._chunks = chunks
+        self._pipeline = pipeline
+        self._source = source
+        self._filled = filled
+        self._lost = lost
+        self._clock = clock
+        self._copies: dict[int, storage.Copy] = {}
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._hasher = (
+            None if hash_algo is None else _Hasher(chunks, hash_algo)
+        )
+
+    def attach(self, number: int, copy: storage.Copy) -> None:
+        """A lane's target is open: fill it."""
+        self._events.put(functools.partial(self._attach, number, copy))
+
+    def fail(self, number: int, error: exceptions.DistributorError) -> None:
+        """Give up one lane."""
+        self._events.put(
+            functools.partial(self._pipeline.lane_failed, number, error)
+        )
+
+    def tell(self, event: Event) -> None:
+        """Have something done between two steps."""
+        self._events.put(event)
+
+    def run(self) -> None:
+        """Work until every lane is filled or lost."""
+        if self._hasher is not None:
+            self._hasher.start(self._was_hashed)
+        try:
+            while not self._pipeline.is_over:
+                todo, wait_s = self._pipeline.step(self._clock())
+                for step in todo:
+                    self._carry_out(step)
+                if not self._pipeline.is_over:
+                    self._take_in(wait_s)
+            for step in self._pipeline.step(self._clock())[0]:
+                self._carry_out(step)
+        finally:
+            if self._hasher is not None:
+                self._hasher.stop()
+
+    def _take_in(self, wait_s: float | None) -> None:
+        """Wait for something to happen, and take in all that has."""
+        try:
+            self._events.get(timeout=wait_s)()
+            while True:
+                self._events.get_nowait()()
+        except queue.Empty:
+            return
+
+    def _attach(self, number: int, copy: storage.Copy) -> None:
+        self._copies[number] = copy
+        ahead = pipelines.SUMS_AHEAD
+        if copy.checksum_obstacle is not None:
+            ahead = _READS_BACK_AHEAD
+        self._pipeline.lane_began(
+            number, is_fresh=copy.is_fresh, sums_at_once=ahead
+        )
+
+    def _carry_out(self, step: steps.Step) -> None:
+        match step:
+            case steps.Read(index):
+                self._source.read(
+                    *self._range(index),
+                    self._then(self._pipeline.was_read, index),
+                )
+            case steps.SumSource(index):
+                self._source.checksum(
+                    *self._range(index),
+                    self._then(self._pipeline.source_was_summed, index),
+                )
+            case steps.Write(lane, index, data):
+                self._copies[lane].write(
+                    self._chunks.offset(index),
+                    data,
+                    self._then(self._pipeline.was_written, lane, index),
+                )
+            case steps.Sum(lane, index):
+                self._sum(lane, index)
+            case steps.Hash(index, data):
+                if self._hasher is not None:
+                    self._hasher.add(index, data)
+            case steps.Filled(lane):
+                self._filled(lane)
+            case steps.Lost(lane, error):
+                self._lost(lane, error)
+
+    def _sum(self, lane: int, index: int) -> None:
+        copy = self._copies[lane]
+        if copy.checksum_obstacle is None:
+            copy.checksum(
+                *self._range(index),
+                self._then(self._pipeline.was_summed, lane, index),
+            )
+        else:
+            copy.read(
+                *self._range(index),
+                self._then(self._was_read_back, lane, index),
+            )
+
+    def _was_read_back(
+        self,
+        lane: int,
+        index: int,
+        result: bytes | exceptions.DistributorError,
+    ) -> None:
+        if isinstance(result, exceptions.DistributorError):
+            self._pipeline.was_summed(lane, index, result)
+            return
+        digest = xxhash.xxh64_intdigest(result)
+        self._pipeline.was_summed(
+            lane, index, storage.Checksum(len(result), digest)
+        )
+
+    def _was_hashed(self, index: int, digest: str | None) -> None:
+        self._events.put(
+            functools.partial(self._pipeline.was_hashed, index, digest)
+        )
+
+    def _range(self, index: int) -> tuple[int, int]:
+        return self._chunks.offset(index), self._chunks.length(index)
+
+    def _then(
+        self, method: Callable[..., None], *arguments: int
+    ) -> Callable[[object], None]:
+        """Make a callback that has `method` called by the pipeline's thread.
+
+        It keeps nothing of the drive but the queue busy: quick, from any
+        thread.
+        """
+        events = self._events
+
+        def done(result: object) -> None:
+            events.put(functools.partial(method, *arguments, result))
+
+        return done
+
+
+class _Hasher:
+    """Computes the hash of an image, chunk after chunk, in a thread."""
+
+    def __init__(self, chunks: chunking.Chunks, hash_algo: str) -> None:
+        self._chunks = chunks
+        self._hash = hashlib.new(hash_algo)
+        self._queue: queue.SimpleQueue[tuple[int, bytes | None] | None] = (
+            queue.SimpleQueue()
+        )
+
+    def start(self, was_hashed: Callable[[int, str | None], None]) -> None:
+        threading.Thread(
+            target=self._work, args=[was_hashed], name='hash', daemon=True
+        ).start()
+
+    def add(self, index: int, data: bytes | None) -> None:
+        self._queue.put((index, data))
+
+    def stop(self) -> None:
+        self._queue.put(None)
+
+    def _work(self, was_hashed: Callable[[int, str | None], None]) -> None:
+        zeros = memoryview(
+            bytes(min(self._chunks.chunk_bytes, self._chunks.size_bytes))
+        )
+        last = len(self._chunks) - 1
+        while (item := self._queue.get()) is not None:
+            index, data = item
+            self._hash.update(
+                zeros[: self._chunks.length(index)] if data is None else data
+            )
+            was_hashed(
+                index, self._hash.hexdigest() if index == last else None
+            )

@@ -1,0 +1,481 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One reading of the source feeds any number of targets.
+
+A state machine without I/O, threads or clock. Whoever drives it tells it
+what has happened, then calls step() for what to do next, and when to call
+again if nothing happens. The rules:
+
+1. The *main course* reads the chunks in order, once, for all lanes that keep
+   up, and for the image's hash if that is to be proven. It reads ahead as
+   far as the window of each of these lanes, and that of the hash, has room.
+2. A lane that others have to wait for, for more than `patience_s` and a
+   tenth of the time, falls behind: it leaves the main course, and what it
+   lacks is read for it alone, as it has room. So a target that hangs costs
+   its own lane only.
+3. What reads as zeros is not sent, unless the target holds something else.
+4. What a target holds already is compared by checksums, computed at rest at
+   both ends where they can, and is not sent again.
+5. A written chunk counts when the target has computed over it and its
+   checksum is that of the bytes as read. One that fails is read and written
+   anew, up to a limit.
+6. A lane is filled when all its chunks are settled and, if asked for, the
+   hash of the bytes as read is the image's. A chunk read again has to be
+   the same as the first time, since only that went into the hash.
+
+Memory is bounded by the windows, whatever the image's size, but for some
+bytes for each chunk.
+"""
+
+from array import array
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+
+import xxhash
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import storage
+from dcn_distributor.core import token_bucket
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import lane as lanes
+from dcn_distributor.engines.rbd_stream import steps
+
+# Checksums asked for ahead, for each lane and of the source.
+SUMS_AHEAD = 64
+
+# How long the others wait for a slow lane, as part of the time so far.
+_PATIENCE = 0.1
+
+# Zeros that may be with the hash at once: they hold no memory.
+_HASHES_AT_ONCE = 32
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """How a pipeline works.
+
+    :ivar window_bytes: how much each lane, and the hash, may hold
+    :ivar patience_s: how long the others wait for a slow lane
+    :ivar expected_hash: the hash to prove, hexadecimal, or None
+    :ivar proves: whether written chunks are computed over at rest
+    :ivar source_sums: whether the source's OSDs compute, which spares
+        reading what a target has already (unless a hash is to be proven)
+    """
+
+    window_bytes: int
+    patience_s: float
+    expected_hash: str | None = None
+    proves: bool = True
+    source_sums: bool = False
+
+
+class Pipeline:
+    """See the module.
+
+    :param lane_count: lanes are numbered from 0, and begin with lane_began()
+    """
+
+    def __init__(
+        self,
+        chunks: chunking.Chunks,
+        lane_count: int,
+        rules: Rules,
+        bucket: token_bucket.TokenBucket,
+    ) -> None:
+        self._chunks = chunks
+        self._rules = rules
+        self._bucket = bucket
+        self._zeros = bytes(min(chunks.chunk_bytes, chunks.size_bytes))
+        self.lanes = [
+            lanes.Lane(
+                number,
+                chunks,
+                window_bytes=rules.window_bytes,
+                proves=rules.proves,
+                zeros=self._zeros,
+            )
+            for number in range(lane_count)
+        ]
+        self.read_bytes = 0
+        self._cursor = 0
+        self._readers: dict[int, set[int]] = {}
+        self._digests = array('Q', [0]) * len(chunks)
+        self._has_digest = bytearray(len(chunks))
+        self._source_sums = _Sums(len(chunks))
+        self._hashing = _Hashing(
+            chunks, rules.expected_hash is not None, rules.window_bytes
+        )
+        self._is_proven = rules.expected_hash is None or not len(chunks)
+        self._began_s: float | None = None
+        self._stepped_s = 0.0
+        self._blockers: list[lanes.Lane] = []
+        self._done: list[steps.Step] = []
+
+    @property
+    def is_over(self) -> bool:
+        """True if no lane needs anything any more."""
+        return all(lane.is_over for lane in self.lanes)
+
+    # -- what has happened
+
+    def lane_began(
+        self, number: int, *, is_fresh: bool, sums_at_once: int = SUMS_AHEAD
+    ) -> None:
+        """A target is open, and holds nothing if it is fresh."""
+        if not self.lanes[number].is_over:
+            self.lanes[number].begin(is_fresh, sums_at_once)
+
+    def lane_failed(
+        self, number: int, error: exceptions.DistributorError
+    ) -> None:
+        """A target cannot be worked on any more."""
+        lane = self.lanes[number]
+        if not lane.is_over:
+            lane.is_over = True
+            self._done.append(steps.Lost(number, error))
+            for readers in self._readers.values():
+                readers.discard(number)
+
+    def was_read(
+        self, index: int, result: bytes | exceptions.DistributorError
+    ) -> None:
+        """The source's chunk is here, or cannot be read."""
+        readers = self._readers.pop(index)
+        if isinstance(result, exceptions.DistributorError):
+            self._give_up(result)
+            return
+        self.read_bytes += len(result)
+        digest = xxhash.xxh64_intdigest(result)
+        if self._has_digest[index] and self._digests[index] != digest:
+            self._give_up(self._unsteady(index))
+            return
+        self._digests[index] = digest
+        self._has_digest[index] = 1
+        is_zero = self._zeros.startswith(result)
+        content = (None if is_zero else result, digest)
+        self._hashing.was_read(index, content[0])
+        for number in readers:
+            self.lanes[number].offer(index, content)
+
+    def source_was_summed(
+        self,
+        index: int,
+        result: storage.Checksum | exceptions.DistributorError,
+    ) -> None:
+        """The source's OSDs have computed, or cannot."""
+        if isinstance(result, exceptions.DistributorError):
+            self._give_up(result)
+        else:
+            self._source_sums.keep(index, result)
+
+    def was_written(
+        self,
+        number: int,
+        index: int,
+        result: int | exceptions.DistributorError,
+    ) -> None:
+        """A target's chunk is durable; so many bytes were sent for it."""
+        lane = self.lanes[number]
+        if lane.is_over:
+            return
+        if isinstance(result, exceptions.DistributorError):
+            self.lane_failed(number, result)
+            return
+        self._bucket.put_back(self._chunks.length(index) - result)
+        self._done.extend(lane.was_written(index, result))
+
+    def was_summed(
+        self,
+        number: int,
+        index: int,
+        result: storage.Checksum | exceptions.DistributorError,
+    ) -> None:
+        """A target's OSDs have computed, or cannot."""
+        lane = self.lanes[number]
+        if lane.is_over:
+            return
+        if isinstance(result, exceptions.DistributorError):
+            self.lane_failed(number, result)
+            return
+        try:
+            lane.was_summed(index, result)
+        except exceptions.VerificationFailed as exc:
+            self.lane_failed(number, exc)
+
+    def was_hashed(self, index: int, digest: str | None) -> None:
+        """A chunk is in the hash; with the last one that is known."""
+        self._hashing.was_hashed(index)
+        if index < len(self._chunks) - 1:
+            return
+        self._is_proven = digest == self._rules.expected_hash
+        if not self._is_proven:
+            self._give_up(
+                exceptions.VerificationFailed(
+                    f'the hash of what was read is {digest}, and the one that '
+                    f'Glance recorded {self._rules.expected_hash}: the source '
+                    'does not hold this image'
+                )
+            )
+
+    # -- what to do
+
+    def step(self, now: float) -> tuple[list[steps.Step], float | None]:
+        """Say what to do now, and when to ask again, in seconds from now.
+
+        `now` is in seconds of any steady clock.
+        """
+        self._watch_for_stragglers(now)
+        while True:
+            before = len(self._done), self._cursor
+            self._read_on()
+            for lane in self._live():
+                self._done.extend(lane.scout())
+                self._catch_up(lane)
+                self._done.extend(lane.feed(self._bucket, now))
+            self._done.extend(self._hashing.feed())
+            if before == (len(self._done), self._cursor):
+                break
+        for lane in self._live():
+            if lane.is_filled and self._is_proven:
+                lane.is_over = True
+                self._done.append(steps.Filled(lane.number))
+        done, self._done = self._done, []
+        return done, self._ask_again_s(now)
+
+    def _live(self) -> list[lanes.Lane]:
+        return [lane for lane in self.lanes if not lane.is_over]
+
+    def _ask_again_s(self, now: float) -> float | None:
+        waits = []
+        if self._blockers:
+            waits.append(self._rules.patience_s / 4)
+        rate_wait_s = self._bucket.wait_s(now)
+        if rate_wait_s > 0:
+            waits.append(rate_wait_s)
+        return min(waits, default=None)
+
+    # -- the main course
+
+    def _read_on(self) -> None:
+        self._blockers = []
+        while self._cursor < len(self._chunks) and self._live():
+            index = self._cursor
+            takers = [
+                lane
+                for lane in self._live()
+                if lane.is_attached and lane.is_due(index)
+            ]
+            if not self._pass_on(index, takers):
+                return
+            self._cursor += 1
+
+    def _pass_on(self, index: int, takers: Sequence[lanes.Lane]) -> bool:
+        """Have a chunk read for those who need it, if that can be now."""
+        if not takers and not self._hashing.is_wanted:
+            return True
+        if not self._hashing.has_room(index):
+            return False
+        if not self._chunks.allocated[index]:
+            return self._pass_zeros(index, takers)
+        if not self._hashing.is_wanted:
+            compared = self._skip_equal(index, takers)
+            if compared is None:
+                return False
+            takers = compared
+        self._blockers = [t for t in takers if not t.has_room(index)]
+        if self._blockers:
+            return False
+        if takers or self._hashing.is_wanted:
+            self._hashing.reserve(index)
+            self._read(index, takers)
+        return True
+
+    def _pass_zeros(self, index: int, takers: Iterable[lanes.Lane]) -> bool:
+        self._blockers = [t for t in takers if not t.has_room(index)]
+        if self._blockers:
+            return False
+        self._hashing.was_read(index, None)
+        for lane in takers:
+            self._offer_zeros(lane, index)
+        return True
+
+    def _read(self, index: int, takers: Iterable[lanes.Lane]) -> None:
+        if index not in self._readers:
+            self._readers[index] = set()
+            self._done.append(steps.Read(index))
+        for lane in takers:
+            lane.reserve(index)
+            self._readers[index].add(lane.number)
+
+    def _offer_zeros(self, lane: lanes.Lane, index: int) -> None:
+        zeros = self._zeros[: self._chunks.length(index)]
+        lane.offer(index, (None, xxhash.xxh64_intdigest(zeros)))
+
+    def _skip_equal(
+        self, index: int, takers: Sequence[lanes.Lane]
+    ) -> Sequence[lanes.Lane] | None:
+        """Leave out those who have a chunk already; None if not known yet."""
+        if not self._rules.source_sums:
+            return takers
+        scouting = [lane for lane in takers if lane.scouts]
+        if scouting:
+            self._sum_source_ahead(index)
+        at_source = self._source_sums.get(index)
+        for lane in scouting:
+            if at_source is None or lane.scouted(index) is None:
+                return None
+        for lane in scouting:
+            if lane.scouted(index) == at_source:
+                lane.skip(index)
+        return [lane for lane in takers if lane.is_due(index)]
+
+    def _sum_source_ahead(self, index: int) -> None:
+        # Not for each chunk: most of these are asked for already.
+        if self._source_sums.is_asked(index) and index % 16:
+            return
+        for ahead in range(index, min(index + SUMS_AHEAD, len(self._chunks))):
+            if self._chunks.allocated[ahead] and self._source_sums.ask(ahead):
+                self._done.append(steps.SumSource(ahead))
+
+    # -- what a lane lacks besides
+
+    def _catch_up(self, lane: lanes.Lane) -> None:
+        """Have read what a lane needs again, or has fallen behind with."""
+        while lane.is_ready:
+            index = lane.next_due(
+                below=self._cursor if lane.is_attached else len(self._chunks)
+            )
+            if index is None or not lane.has_room(index):
+                return
+            if not self._chunks.allocated[index]:
+                self._offer_zeros(lane, index)
+                continue
+            if self._rules.source_sums and not self._hashing.is_wanted:
+                compared = self._skip_equal(index, [lane])
+                if compared is None:
+                    return
+                if not compared:
+                    continue
+            self._read(index, [lane])
+
+    def _watch_for_stragglers(self, now: float) -> None:
+        if self._began_s is None:
+            if not any(lane.is_ready for lane in self.lanes):
+                return
+            self._began_s = self._stepped_s = now
+        passed_s, self._stepped_s = now - self._stepped_s, now
+        blockers = [b for b in self._blockers if not b.is_over]
+        waiting = [
+            lane
+            for lane in self._live()
+            if lane.is_attached and lane not in blockers and lane.is_hungry
+        ]
+        if not waiting:
+            return
+        allowed_s = self._rules.patience_s + _PATIENCE * (now - self._began_s)
+        for lane in blockers:
+            lane.starved_others_s += passed_s
+            if lane.starved_others_s > allowed_s:
+                lane.detach()
+                for readers in self._readers.values():
+                    readers.discard(lane.number)
+
+    # -- failures of all lanes
+
+    def _give_up(self, error: exceptions.DistributorError) -> None:
+        for lane in self._live():
+            self.lane_failed(lane.number, error)
+
+    def _unsteady(self, index: int) -> exceptions.DistributorError:
+        return exceptions.VerificationFailed(
+            'the source was read twice at offset '
+            f'{self._chunks.offset(index)} and gave other bytes the second '
+            'time'
+        )
+
+
+class _Hashing:
+    """Brings the main course's chunks into order for the hash."""
+
+    def __init__(
+        self, chunks: chunking.Chunks, is_wanted: bool, window_bytes: int
+    ) -> None:
+        self.is_wanted = is_wanted
+        self._chunks = chunks
+        self._window_bytes = window_bytes
+        self._held_bytes = 0
+        self._held: dict[int, int] = {}
+        self._contents: dict[int, bytes | None] = {}
+        self._next = 0
+        self._under_way = 0
+
+    def has_room(self, index: int) -> bool:
+        length = self._chunks.length(index)
+        return not self.is_wanted or (
+            len(self._contents) < _HASHES_AT_ONCE
+            and (
+                self._held_bytes == 0
+                or self._held_bytes + length <= self._window_bytes
+            )
+        )
+
+    def reserve(self, index: int) -> None:
+        if self.is_wanted:
+            self._held[index] = self._chunks.length(index)
+            self._held_bytes += self._held[index]
+
+    def was_read(self, index: int, data: bytes | None) -> None:
+        # A chunk read again is in the hash already.
+        if self.is_wanted and index >= self._next:
+            self._contents[index] = data
+
+    def feed(self) -> Iterator[steps.Step]:
+        while (
+            self._next in self._contents and self._under_way < _HASHES_AT_ONCE
+        ):
+            index = self._next
+            self._next += 1
+            self._under_way += 1
+            yield steps.Hash(index, self._contents.pop(index))
+
+    def was_hashed(self, index: int) -> None:
+        self._under_way -= 1
+        self._held_bytes -= self._held.pop(index, 0)
+
+
+class _Sums:
+    """The source's checksums; 17 bytes a chunk, as images may be large."""
+
+    def __init__(self, count: int) -> None:
+        self._asked = bytearray(count)
+        self._covered = array('q', [-1]) * count
+        self._values = array('Q', [0]) * count
+
+    def is_asked(self, index: int) -> bool:
+        return self._asked[index] == 1
+
+    def ask(self, index: int) -> bool:
+        """Note that a checksum is asked for; False if it was before."""
+        is_new = not self._asked[index]
+        self._asked[index] = 1
+        return is_new
+
+    def keep(self, index: int, checksum: storage.Checksum) -> None:
+        self._covered[index] = checksum.covered
+        self._values[index] = checksum.value
+
+    def get(self, index: int) -> storage.Checksum | None:
+        if self._covered[index] < 0:
+            return None
+        return storage.Checksum(self._covered[index], self._values[index])

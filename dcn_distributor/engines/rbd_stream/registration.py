@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The location of a copy in Glance: when it may be added, and that it stays.
+
+Glance saves an image's locations as a whole: whoever saves last undoes what
+another has added meanwhile (glance: db/sqlalchemy/api.py
+_image_locations_set). So nothing is registered while an import holds the
+image's lock; in this process one location of an image is added at a time;
+and each is read back.
+"""
+
+from collections.abc import Callable
+import threading
+import urllib.parse
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import ports
+from dcn_distributor.core import storage
+
+# How often to look whether an import has let go of the lock.
+_POLL_S = 1.0
+
+# Somebody may undo a location this often before we give up for now.
+_TRIES = 5
+
+
+def location_url(fsid: str, pool: str, image_id: images.ImageId) -> str:
+    """Write a copy's URL as Glance does (glance_store: StoreLocation)."""
+    parts = (fsid, pool, image_id, storage.SNAPSHOT)
+    return 'rbd://' + '/'.join(urllib.parse.quote(p, '') for p in parts)
+
+
+class Registration:
+    """Registers the copies of one image, whose lanes share this.
+
+    :param cancelled: set when the transfer is called off
+    :param lock_wait_s: how long to wait for an import's lock
+    :param clock: seconds of a steady clock
+    """
+
+    def __init__(
+        self,
+        glance: ports.Images,
+        image_id: images.ImageId,
+        cancelled: threading.Event,
+        *,
+        lock_wait_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._glance = glance
+        self._image_id = image_id
+        self._cancelled = cancelled
+        self._lock_wait_s = lock_wait_s
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+
+    def wait_until_free(self, store: images.StoreId) -> images.Image:
+        """Wait until nobody imports the image; return it as it is then.
+
+        Raises ImageNotFound, Cancelled if the image is no longer active or
+        the transfer is called off, AlreadyPresent if the store has a copy by
+        now, and ImportInProgress if an import works for this very store, or
+        for too long.
+        """
+        begun_s = self._clock()
+        while True:
+            image = self._glance.get(self._image_id)
+            self._check(image, store)
+            if image.import_task is None:
+                return image
+            if store in image.importing_to:
+                raise exceptions.ImportInProgress(
+                    f'Glance itself copies image {image.id} to {store} now'
+                )
+            if self._clock() - begun_s > self._lock_wait_s:
+                raise exceptions.ImportInProgress(
+                    f'the import {image.import_task} holds the lock of image '
+                    f'{image.id} for more than {self._lock_wait_s:.0f} s; its '
+                    'location cannot be added before that ends'
+                )
+            self._cancelled.wait(_POLL_S)
+
+    def register(self, location: images.Location) -> None:
+        """Add a location, and see that it stays.
+
+        Raises what wait_until_free() and ports.Images.add_location raise.
+        """
+        store = location.store
+        assert store is not None
+        with self._one_at_a_time:
+            for _ in range(_TRIES):
+                try:
+                    self.wait_until_free(store)
+                    self._glance.add_location(self._image_id, location)
+                except exceptions.AlreadyPresent:
+                    if self._is_registered(location):
+                        return
+                    raise
+                if self._is_registered(location):
+                    return
+        raise exceptions.ImportInProgress(
+            f'the location of image {self._image_id} in {store} was undone '
+            f'{_TRIES} times by others who changed the image meanwhile'
+        )
+
+    def _is_registered(self, location: images.Location) -> bool:
+        image = self._glance.get(self._image_id)
+        if image.locations is None:
+            return location.store in image.stores
+        return any(known.url == location.url for known in image.locations)
+
+    def _check(self, image: images.Image, store: images.StoreId) -> None:
+        if self._cancelled.is_set():
+            raise exceptions.Cancelled('the copy was called off')
+        if not image.is_active:
+            raise exceptions.Cancelled(
+                f'image {image.id} is {image.status}, no longer active'
+            )
+        if store in image.stores:
+            raise exceptions.AlreadyPresent(
+                f'store {store} has image {image.id} by now'
+            )

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Removes what dead transfers left in the clusters, and nothing else.
+
+A draft is material for the next pass as long as its image may still be
+wanted there. It is removed once Glance has no such image any more, and a
+claim once the copy it stands for is registered.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+
+from oslo_log import log
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import ports
+from dcn_distributor.core import storage
+
+LOG = log.getLogger(__name__)
+
+
+def sweep(
+    glance: ports.Images,
+    clusters: Mapping[images.StoreId, storage.Cluster],
+    is_running: Callable[[images.ImageId], bool],
+) -> None:
+    """Look through all clusters; one that fails is left for another time."""
+    for store, cluster in clusters.items():
+        try:
+            for image_id in cluster.leftovers():
+                if not is_running(image_id):
+                    _clear(glance, store, cluster, image_id)
+        except exceptions.DistributorError as exc:
+            LOG.debug('store=%s is not swept: %s', store, exc)
+        except Exception:
+            LOG.exception('store=%s: a bug in rbd-stream', store)
+
+
+def _clear(
+    glance: ports.Images,
+    store: images.StoreId,
+    cluster: storage.Cluster,
+    image_id: images.ImageId,
+) -> None:
+    try:
+        image = glance.get(image_id)
+    except exceptions.ImageNotFound:
+        is_registered = False
+    else:
+        is_registered = store in image.stores
+        if not is_registered:
+            return
+    try:
+        if cluster.clear(image_id, is_registered=is_registered):
+            LOG.info(
+                'image=%s store=%s: removed what was left of a copy that %s',
+                image_id,
+                store,
+                'is registered' if is_registered else 'nobody needs any more',
+            )
+    except exceptions.CopyInProgress as exc:
+        LOG.debug('image=%s store=%s: %s', image_id, store, exc)

@@ -1,0 +1,313 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One image on its way to some sites, from begin to end."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import hashlib
+import threading
+import time
+
+from oslo_log import log
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import ports
+from dcn_distributor.core import storage
+from dcn_distributor.core import token_bucket
+from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import delivery as deliveries
+from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import meter as meters
+from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import registration
+from dcn_distributor.engines.rbd_stream import targets as targeting
+
+LOG = log.getLogger(__name__)
+
+# How long an import of the same image may hold up the registration.
+_LOCK_WAIT_S = 600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A site with a copy to read."""
+
+    store: images.StoreId
+    cluster: storage.Cluster
+
+
+class Transfer:
+    """See the module. run() is for one thread, all else for any.
+
+    :param sources: where to read, the first that can be opened
+    :param on_change: called when a delivery has ended, and at the end
+    """
+
+    def __init__(
+        self,
+        image: images.Image,
+        sources: Sequence[Source],
+        targets: Sequence[targeting.Target],
+        glance: ports.Images,
+        tuning: transfers.Tuning,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.image = image
+        self.stores = frozenset(target.store for target in targets)
+        self._sources = sources
+        self._tuning = tuning
+        self._on_change = on_change
+        self._cancelled = threading.Event()
+        self._bucket = token_bucket.TokenBucket(tuning.rate_bytes_s)
+        self._started_s = time.time()
+        self._ended_s: float | None = None
+        self._source_store: images.StoreId | None = None
+        self._notes: tuple[str, ...] = ()
+        self._state = threading.Lock()
+        self._drive: drives.Drive | None = None
+        self._pipeline: pipelines.Pipeline | None = None
+        self._early: list[Callable[[drives.Drive], None]] = []
+        registrations = registration.Registration(
+            glance,
+            image.id,
+            self._cancelled,
+            lock_wait_s=_LOCK_WAIT_S,
+            clock=time.monotonic,
+        )
+        self._deliveries = [
+            deliveries.Delivery(
+                image,
+                target,
+                glance,
+                registrations,
+                ended=on_change,
+                clock=time.monotonic,
+            )
+            for target in targets
+        ]
+        self._meters = [meters.Meter(time.monotonic) for _ in targets]
+
+    # -- from any thread
+
+    @property
+    def is_over(self) -> bool:
+        """True if every delivery has ended."""
+        return all(d.phase.is_end for d in self._deliveries)
+
+    def cancel(self, reason: str) -> None:
+        """Call it off; what is being published may still be finished."""
+        self._cancelled.set()
+        error = exceptions.Cancelled(reason)
+        for number, delivery in enumerate(self._deliveries):
+            delivery.give_up(error)
+            self._when_driving(_failing(number, error))
+
+    def set_rate(self, rate_bytes_s: float | None) -> None:
+        """Go on at another rate."""
+
+        def change() -> None:
+            self._bucket.set_rate(rate_bytes_s, time.monotonic())
+
+        self._when_driving(lambda drive: drive.tell(change))
+
+    def join(self, within_s: float) -> bool:
+        """Wait for the end of all deliveries; False if not in time."""
+        until_s = time.monotonic() + within_s
+        for delivery in self._deliveries:
+            delivery.join(max(0.0, until_s - time.monotonic()))
+        return self.is_over
+
+    def report(self) -> transfers.Report:
+        """Tell how far it is."""
+        pipeline = self._pipeline
+        with self._state:
+            lanes = tuple(map(self._lane, range(len(self._deliveries))))
+        return transfers.Report(
+            image_id=self.image.id,
+            size_bytes=self.image.size_bytes or 0,
+            source=self._source_store,
+            verify=self._tuning.verify,
+            started_s=self._started_s,
+            ended_s=self._ended_s,
+            read_bytes=0 if pipeline is None else pipeline.read_bytes,
+            lanes=lanes,
+        )
+
+    # -- the transfer itself
+
+    def run(self) -> None:
+        """Copy, and return when all deliveries have ended."""
+        for number, delivery in enumerate(self._deliveries):
+            delivery.start(self._opener(number), self._failer(number))
+        try:
+            source = self._open_source()
+        except exceptions.DistributorError as exc:
+            self._give_up(exc)
+        except Exception as exc:
+            LOG.exception('image=%s: a bug in rbd-stream', self.image.id)
+            self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
+        else:
+            try:
+                self._copy(source)
+            finally:
+                source.close()
+        for delivery in self._deliveries:
+            delivery.join()
+        self._ended_s = time.time()
+        self._on_change()
+
+    def _copy(self, source: storage.Readable) -> None:
+        try:
+            drive = self._build(source)
+            with self._state:
+                self._drive = drive
+                early, self._early = self._early, []
+            for act in early:
+                act(drive)
+            drive.run()
+        except exceptions.DistributorError as exc:
+            self._give_up(exc)
+        except Exception as exc:
+            LOG.exception('image=%s: a bug in rbd-stream', self.image.id)
+            self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
+
+    def _open_source(self) -> storage.Readable:
+        refusals = []
+        for candidate in self._sources:
+            try:
+                source = candidate.cluster.open_snapshot(self.image.id)
+            except exceptions.DistributorError as exc:
+                refusals.append(exc)
+                continue
+            if source.size_bytes == self.image.size_bytes:
+                self._source_store = candidate.store
+                return source
+            refusals.append(
+                exceptions.VerificationFailed(
+                    f'the copy in {candidate.store} has {source.size_bytes} '
+                    f'bytes, and the image {self.image.size_bytes}'
+                )
+            )
+            source.close()
+        error = type(refusals[0]) if refusals else exceptions.CopyNotFound
+        raise error(
+            'no copy can be read: '
+            + ('; '.join(str(r) for r in refusals) or 'there is no source')
+        )
+
+    def _build(self, source: storage.Readable) -> drives.Drive:
+        chunk_bytes = min(
+            self._tuning.chunk_bytes,
+            source.object_bytes,
+            *(d.target.object_bytes for d in self._deliveries),
+        )
+        chunks = chunking.cut(source.size_bytes, chunk_bytes, source.extents())
+        hash_algo = self._hash_algo()
+        rules = pipelines.Rules(
+            window_bytes=max(self._tuning.window_bytes, chunk_bytes),
+            patience_s=self._tuning.patience_s,
+            expected_hash=self.image.hash_value if hash_algo else None,
+            proves=self._tuning.verify is not transfers.Verify.SIZE,
+            source_sums=source.checksum_obstacle is None,
+        )
+        self._pipeline = pipelines.Pipeline(
+            chunks, len(self._deliveries), rules, self._bucket
+        )
+        return drives.Drive(
+            chunks,
+            self._pipeline,
+            source,
+            hash_algo,
+            filled=self._was_filled,
+            lost=lambda number, exc: self._deliveries[number].give_up(exc),
+            clock=time.monotonic,
+        )
+
+    def _hash_algo(self) -> str | None:
+        """Which hash to prove, None if none is asked for or known."""
+        if self._tuning.verify is not transfers.Verify.FULL:
+            return None
+        algo = self.image.hash_algo
+        if algo in hashlib.algorithms_available and self.image.hash_value:
+            return algo
+        self._notes = (
+            'the hash is not proven: Glance '
+            + (f'used {algo}, unknown here' if algo else 'recorded none'),
+        )
+        return None
+
+    def _was_filled(self, number: int) -> None:
+        assert self._pipeline is not None
+        lane = self._pipeline.lanes[number]
+        self._deliveries[number].was_filled(
+            lane.objects(self._deliveries[number].target.object_bytes)
+        )
+
+    def _give_up(self, error: exceptions.DistributorError) -> None:
+        for delivery in self._deliveries:
+            delivery.give_up(error)
+
+    def _opener(self, number: int) -> Callable[[storage.Copy], None]:
+        return lambda copy: self._when_driving(
+            lambda drive: drive.attach(number, copy)
+        )
+
+    def _failer(
+        self, number: int
+    ) -> Callable[[exceptions.DistributorError], None]:
+        return lambda exc: self._when_driving(_failing(number, exc))
+
+    def _when_driving(self, act: Callable[[drives.Drive], None]) -> None:
+        """Do it with the drive, now or as soon as there is one."""
+        with self._state:
+            drive = self._drive
+            if drive is None:
+                self._early.append(act)
+        if drive is not None:
+            act(drive)
+
+    def _lane(self, number: int) -> transfers.Lane:
+        delivery, pipeline = self._deliveries[number], self._pipeline
+        told = transfers.Lane(
+            site=delivery.target.site,
+            store=delivery.target.store,
+            phase=delivery.phase,
+            notes=(*self._notes, *delivery.notes),
+            error=delivery.error,
+            seconds=delivery.seconds,
+        )
+        if pipeline is None:
+            return told
+        lane = pipeline.lanes[number]
+        rates = self._meters[number].measure(
+            lane.sent_bytes, lane.settled_bytes
+        )
+        left_bytes = (self.image.size_bytes or 0) - lane.settled_bytes
+        return dataclasses.replace(
+            told,
+            settled_bytes=lane.settled_bytes,
+            sent_bytes=lane.sent_bytes,
+            zero_bytes=lane.zero_bytes,
+            resumed_bytes=lane.resumed_bytes,
+            rate_bytes_s=rates.sent,
+            eta_s=left_bytes / rates.settled if rates.settled else None,
+        )
+
+
+def _failing(
+    number: int, error: exceptions.DistributorError
+) -> Callable[[drives.Drive], None]:
+    return lambda drive: drive.fail(number, error)
