@@ -27,6 +27,7 @@
         ImageNotFound         no such image, or not for our eyes
         StoreUnknown          Glance does not have this store
         NotCopyable           this image cannot be imported as it is
+        ImportDisabled        Glance imports no image by copy-image
         AccessDenied          the agent's user may not do this
         CopyNotFound          the cluster has no such copy to read
         OrphanInTheWay        the copy's name is taken by a stranger's image
@@ -106,6 +107,10 @@ class StoreUnknown(PermanentError):
 
 class NotCopyable(PermanentError):
     """Glance refuses to import this image as it is."""
+
+
+class ImportDisabled(PermanentError):
+    """Glance does not have copy-image among its enabled_import_methods."""
 
 
 class AccessDenied(PermanentError):

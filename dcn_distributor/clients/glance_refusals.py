@@ -76,7 +76,7 @@ def _refused(text: str) -> tuple[Error, str]:
     if 'already present' in text:
         return exceptions.AlreadyPresent, ''
     if 'Unknown import method' in text:
-        return exceptions.NotCopyable, _IMPORT_METHODS
+        return exceptions.ImportDisabled, _IMPORT_METHODS
     if 'enabled_backends' in text:
         return exceptions.StoreUnknown, '; Glance has just one store'
     return exceptions.NotCopyable, ''
@@ -99,7 +99,7 @@ def _conflict(text: str) -> tuple[Error, str]:
 
 def _no_import(_text: str) -> tuple[Error, str]:
     """Return the error where the call itself is not there."""
-    return exceptions.NotCopyable, _IMPORT_METHODS
+    return exceptions.ImportDisabled, _IMPORT_METHODS
 
 
 def _one_store(_text: str) -> tuple[Error, str]:

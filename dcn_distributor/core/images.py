@@ -126,3 +126,15 @@ class ImportTask:
     copied_bytes: int | None
     created_at_s: float
     updated_at_s: float
+
+    @property
+    def has_failed(self) -> bool:
+        """True if it ended before its stores had their turn.
+
+        A store that fails does not fail an import that allows failures, so
+        the image could not be staged: no space or no leave to write there,
+        or no copy that this API host can read. Glance says no more of it
+        than "Internal Error" (seen on 25.1.0 and 33.0.0). A lock that was
+        broken, too, leaves its task like this.
+        """
+        return self.status == 'failure'

@@ -67,9 +67,9 @@ class Images(Protocol):
         One store's failure MUST NOT undo another's copy. Returns once Glance
         has accepted the request; the import goes on by itself. A stale lock
         is broken on the way. Raises ImportInProgress, AlreadyPresent,
-        ImageNotFound, StoreUnknown and NotCopyable, and nothing has been
-        begun then; TemporaryError if a quota is used up. After
-        GlanceUnavailable the import may or may not have begun.
+        ImageNotFound, StoreUnknown, NotCopyable and ImportDisabled, and
+        nothing has been begun then; TemporaryError if a quota is used up.
+        After GlanceUnavailable the import may or may not have begun.
         """
         ...
 
@@ -83,8 +83,8 @@ class Images(Protocol):
     def store_details(self) -> Mapping[images.StoreId, images.StoreDetails]:
         """Read what Glance tells of its RBD stores.
 
-        Stores of other kinds are left out; empty if Glance is too old or
-        does not let us.
+        Stores of other kinds are left out; empty if Glance is too old, does
+        not let us, or is not set up for several stores.
         """
         ...
 
@@ -93,13 +93,17 @@ class Images(Protocol):
     ) -> None:
         """Register a copy that lies in a store already.
 
-        Glance opens the copy before it believes it. Raises AlreadyPresent if
-        it is registered, ImageNotFound, LocationQuotaExceeded, AccessDenied
-        (show_multiple_locations is off, or a policy), NotCopyable if the
-        image is not active, StoreUnknown if the API host does not know the
-        store or finds no copy there. After GlanceUnavailable it may or may
-        not have been registered. Another change of the image at the same
-        moment can undo it: read the image again.
+        The image MUST have been seen active: one that has no data yet Glance
+        would make active by its first location, whatever it leads to. Glance
+        opens the copy before it believes it, and looks at nothing but that
+        it is not empty. Raises AlreadyPresent if it is registered,
+        ImageNotFound, LocationQuotaExceeded, StoreFull for a quota of bytes,
+        AccessDenied (show_multiple_locations is off, or a policy),
+        NotCopyable if the image is deactivated, StoreUnknown if the API host
+        does not know the store or finds no copy there. After
+        GlanceUnavailable it may or may not have been registered. Another
+        change of the image at the same moment can undo it, or be undone by
+        it: Glance saves images as a whole. So read the image again.
         """
         ...
 
@@ -119,6 +123,6 @@ class Engine(Protocol):
 
         MUST be safe to call again for a copy already made or under way.
         Raises ImportInProgress, AlreadyPresent, ImageNotFound, StoreUnknown,
-        NotCopyable, and what Images raises.
+        NotCopyable, ImportDisabled, and what Images raises.
         """
         ...

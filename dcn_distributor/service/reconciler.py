@@ -288,7 +288,11 @@ class Reconciler:
         except exceptions.StoreUnknown:
             self._rule_book.set_known_stores(self._glance.stores())
             raise
-        except (exceptions.NotCopyable, exceptions.AccessDenied) as exc:
+        except (
+            exceptions.NotCopyable,
+            exceptions.ImportDisabled,
+            exceptions.AccessDenied,
+        ) as exc:
             missing = planner.missing_stores(image, decided)
             return self._refused(image, missing, history, str(exc))
         reasons = {d.site.store: d.reason for d in decided.by_site}

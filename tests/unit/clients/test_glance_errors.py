@@ -78,7 +78,7 @@ IMPORT = {
     'copy-image is not enabled': (
         400,
         'Unknown import method name &#x27;copy-image&#x27;.',
-        exceptions.NotCopyable,
+        exceptions.ImportDisabled,
     ),
     'Glance has a single store': (
         400,
@@ -105,8 +105,8 @@ IMPORT = {
         'Project p is over a limit for [Resource image_size_total]',
         exceptions.TemporaryError,
     ),
-    'the call is not there': (405, 'No.', exceptions.NotCopyable),
-    'the call is not implemented': (501, 'No.', exceptions.NotCopyable),
+    'the call is not there': (405, 'No.', exceptions.ImportDisabled),
+    'the call is not implemented': (501, 'No.', exceptions.ImportDisabled),
     'Glance has a bug': (500, 'Oops', exceptions.GlanceUnavailable),
     'Glance is overloaded': (503, 'Later', exceptions.GlanceUnavailable),
     'too many requests': (429, 'Later', exceptions.GlanceUnavailable),
@@ -182,7 +182,9 @@ def test_disabled_method_names_the_option(
 ) -> None:
     cloud.always(stub_cloud.refusal(400, "Unknown import method name 'x'."))
 
-    with pytest.raises(exceptions.NotCopyable, match='enabled_import_method'):
+    with pytest.raises(
+        exceptions.ImportDisabled, match='enabled_import_methods'
+    ):
         images.copy_to_stores(ID, STORES)
 
 
