@@ -123,6 +123,8 @@ class Lab:
             except BaseException:
                 self._cancelled.set()
                 self._stop_all(set(self._services) - before)
+                if not before:
+                    link_devices.remove(self.state.identity)
                 raise
 
     def down(self, purge: bool = False) -> None:

@@ -115,7 +115,7 @@ class Direction:
             if begin - now > shape.buffer_s:
                 self.dropped += 1
                 continue
-            end = begin + _wire_bytes(packet) / shape.bytes_per_s
+            end = begin + wire_bytes(packet) / shape.bytes_per_s
             self._transmitter_free_at = end
             self._under_way.append((end + shape.delay_s, packet))
 
@@ -135,7 +135,7 @@ class Direction:
         return None
 
 
-def _wire_bytes(packet: bytes) -> int:
+def wire_bytes(packet: bytes) -> int:
     """Count what a packet, or all those it will be cut into, takes up."""
     length = len(packet) - _HEADER
     segment = int.from_bytes(packet[4:6], 'little')
