@@ -138,14 +138,16 @@ class Readable(Protocol):
         """Where data may lie, ascending, without overlap, within the image.
 
         MAY name more than there is, MUST leave out only what reads as
-        zeros. A clone's includes what its parent holds.
+        zeros: whole objects, where the cluster knows them to be missing. A
+        clone's includes what its parent holds.
         """
         ...
 
     def read(self, offset: int, length: int, done: ReadDone) -> None:
         """Read a range within the image; `done` gets exactly `length` bytes.
 
-        Whatever is read short is an error, never padded.
+        Whatever is read short is an error, never padded; so is a range
+        that goes beyond the end.
         """
         ...
 
@@ -177,7 +179,11 @@ class Copy(Protocol):
 
     @property
     def is_fresh(self) -> bool:
-        """True if nothing was ever written to it: it reads as zeros."""
+        """True if nothing had been written to it when it was opened.
+
+        It read as zeros then. MAY be False all the same if it was not made
+        by this call of open_copy().
+        """
         ...
 
     @property
@@ -210,9 +216,12 @@ class Copy(Protocol):
     def record_objects(self, numbers: Collection[int]) -> None:
         """Say which objects exist, in the image's object map.
 
-        `numbers` are those that hold data. MUST come after the last write
-        and before take_snapshot(), so that the snapshot's map is valid; MAY
-        be called again.
+        `numbers` are all that exist, be it that nothing but zeros was
+        written to them: librbd leaves behind what the map denies when Glance
+        removes the image (librbd: operation/TrimRequest.cc). MUST come after
+        the last write and before take_snapshot(), so that the snapshot's map
+        is valid; MAY be called again, the last call counts. For a copy from
+        open_published() the snapshot's own map is changed, too.
         """
         ...
 
@@ -234,8 +243,9 @@ class Copy(Protocol):
     def discard(self) -> None:
         """Remove it, snapshot and all, and give up the claim.
 
-        Only what is ours: a draft, or what this object has renamed. MUST NOT
-        be called once a location is registered.
+        Only what is ours: a draft, or a copy that we have renamed. MUST NOT
+        be called once a location is registered. Raises NotAnOrphan if it has
+        clones.
         """
         ...
 
@@ -296,19 +306,30 @@ class Cluster(Protocol):
         That is a draft left by another pass; or a copy that was renamed by
         us and not released; in either a snapshot that was taken is removed
         again. Or else a new draft, of these lengths, with the features that
-        this cluster's configuration gives to new images. A draft of other
-        lengths is removed first. Raises CopyInProgress while another holds
-        the claim, and OrphanInTheWay if the image's name is taken by what
-        is not ours; nothing of the kind is ever touched.
+        this cluster's configuration gives to new images. What is ours and of
+        other lengths is removed first.
+
+        A claim names the RBD image that was made for it: what merely has its
+        name is not ours. It is held until the copy is closed or released, be
+        it by the same process; a dead process's is free within a minute.
+
+        Raises CopyInProgress while another holds the claim; OrphanInTheWay
+        if the image's name is taken by what is not ours, which is never
+        touched, and no claim is left then unless there is a draft; and
+        NotAnOrphan if what is ours has clones, so that it must have been
+        registered.
         """
         ...
 
     def open_published(self, image_id: images.ImageId) -> Copy:
         """Claim a published copy to repair it in place, whoever made it.
 
-        Its writes go to what both image and snapshot show, clones stay as
-        they are. rename(), take_snapshot() and discard() MUST NOT be called.
-        Raises CopyNotFound and CopyInProgress.
+        Its writes go to what both image and snapshot show, and thereby to
+        what clones have not overwritten. record_objects() is needed only if
+        an object was written that the snapshot's map may deny. rename(),
+        take_snapshot() and discard() MUST NOT be called. Such a claim never
+        makes the image ours. Raises CopyNotFound if there is no image or no
+        snapshot, CopyInProgress, and NotCopyable if it is itself a clone.
         """
         ...
 
@@ -317,7 +338,8 @@ class Cluster(Protocol):
 
         A copy of ours that was renamed and not released goes with them,
         unless a location leads to it, as the caller tells. Raises
-        CopyInProgress while another holds the claim.
+        CopyInProgress while another holds the claim, and NotAnOrphan if the
+        copy to go has clones.
         """
         ...
 
@@ -325,8 +347,9 @@ class Cluster(Protocol):
         """Remove what a crashed glance-api left under the image's name.
 
         The caller has made sure that no location in Glance leads to it.
-        Raises NotAnOrphan if it has watchers, clones or other snapshots, or
-        is whole.
+        Raises NotAnOrphan if it has watchers, clones or other snapshots, is
+        whole (its snapshot is protected), or is ours, which is for clear();
+        CopyInProgress if somebody holds the claim; and CopyNotFound.
         """
         ...
 

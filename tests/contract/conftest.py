@@ -16,6 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import deployment
+from tests.contract import cluster_worlds
+from tests.contract import fake_clusters
 from tests.contract import worlds
 from tests.labs import running_lab  # noqa: F401
 
@@ -43,3 +45,25 @@ def world(request: pytest.FixtureRequest) -> worlds.World:
         return worlds.FakeWorld()
     real: worlds.RealWorld = request.getfixturevalue('real_world')
     return real
+
+
+@pytest.fixture
+def threaded_world() -> Iterator[fake_clusters.ThreadedWorld]:
+    made = fake_clusters.ThreadedWorld()
+    yield made
+    made.close()
+
+
+@pytest.fixture(
+    params=[
+        'virtual',
+        'threads',
+    ]
+)
+def clusters(request: pytest.FixtureRequest) -> cluster_worlds.World:
+    """Return two clusters: twice fake, once real."""
+    if request.param == 'virtual':
+        return fake_clusters.VirtualWorld()
+    name = {'threads': 'threaded_world', 'ceph': 'real_clusters'}
+    made: cluster_worlds.World = request.getfixturevalue(name[request.param])
+    return made
