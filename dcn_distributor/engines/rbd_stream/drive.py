@@ -22,6 +22,7 @@ import functools
 import hashlib
 import queue
 import threading
+from typing import Protocol
 
 import xxhash
 
@@ -36,6 +37,23 @@ from dcn_distributor.engines.rbd_stream import steps
 _READS_BACK_AHEAD = 4
 
 Event = Callable[[], None]
+WasHashed = Callable[[int, str | None], None]
+
+
+class Hasher(Protocol):
+    """Computes the hash of an image from its chunks, in order."""
+
+    def start(self, was_hashed: WasHashed) -> None:
+        """Begin; `was_hashed` gets each index, and the digest at the end."""
+        ...
+
+    def add(self, index: int, data: bytes | None) -> None:
+        """Add the next chunk, None if it is of zeros."""
+        ...
+
+    def stop(self) -> None:
+        """End; no more is added."""
+        ...
 
 
 class Drive:
@@ -51,7 +69,7 @@ class Drive:
         chunks: chunking.Chunks,
         pipeline: pipelines.Pipeline,
         source: storage.Readable,
-        hash_algo: str | None,
+        hasher: Hasher | None,
         *,
         filled: Callable[[int], None],
         lost: Callable[[int, exceptions.DistributorError], None],
@@ -65,9 +83,7 @@ class Drive:
         self._clock = clock
         self._copies: dict[int, storage.Copy] = {}
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._hasher = (
-            None if hash_algo is None else _Hasher(chunks, hash_algo)
-        )
+        self._hasher = hasher
 
     def attach(self, number: int, copy: storage.Copy) -> None:
         """A lane's target is open: fill it."""
@@ -85,29 +101,43 @@ class Drive:
 
     def run(self) -> None:
         """Work until every lane is filled or lost."""
-        if self._hasher is not None:
-            self._hasher.start(self._was_hashed)
+        self.begin()
         try:
             while not self._pipeline.is_over:
-                todo, wait_s = self._pipeline.step(self._clock())
-                for step in todo:
-                    self._carry_out(step)
+                wait_s = self.turn()
                 if not self._pipeline.is_over:
-                    self._take_in(wait_s)
-            for step in self._pipeline.step(self._clock())[0]:
-                self._carry_out(step)
+                    self.take_in(wait_s)
+            self.turn()
         finally:
             if self._hasher is not None:
                 self._hasher.stop()
 
-    def _take_in(self, wait_s: float | None) -> None:
-        """Wait for something to happen, and take in all that has."""
+    def begin(self) -> None:
+        """Be ready for the first turn(); run() does that itself."""
+        if self._hasher is not None:
+            self._hasher.start(self._was_hashed)
+
+    def turn(self) -> float | None:
+        """Have done what is to do now; say how long nothing else may be."""
+        todo, wait_s = self._pipeline.step(self._clock())
+        for step in todo:
+            self._carry_out(step)
+        return wait_s
+
+    def take_in(self, wait_s: float | None) -> bool:
+        """Wait for something to happen, and take in all that has.
+
+        Return whether there was anything. None waits without end.
+        """
+        took = False
         try:
-            self._events.get(timeout=wait_s)()
+            event = self._events.get(timeout=wait_s)
             while True:
-                self._events.get_nowait()()
+                event()
+                took = True
+                event = self._events.get_nowait()
         except queue.Empty:
-            return
+            return took
 
     def _attach(self, number: int, copy: storage.Copy) -> None:
         self._copies[number] = copy
@@ -197,8 +227,11 @@ class Drive:
         return done
 
 
-class _Hasher:
-    """Computes the hash of an image, chunk after chunk, in a thread."""
+class ThreadedHasher:
+    """Computes the hash of an image, chunk after chunk, in a thread.
+
+    :param hash_algo: one that hashlib knows
+    """
 
     def __init__(self, chunks: chunking.Chunks, hash_algo: str) -> None:
         self._chunks = chunks
@@ -207,18 +240,21 @@ class _Hasher:
             queue.SimpleQueue()
         )
 
-    def start(self, was_hashed: Callable[[int, str | None], None]) -> None:
+    def start(self, was_hashed: WasHashed) -> None:
+        """See Hasher."""
         threading.Thread(
             target=self._work, args=[was_hashed], name='hash', daemon=True
         ).start()
 
     def add(self, index: int, data: bytes | None) -> None:
+        """See Hasher."""
         self._queue.put((index, data))
 
     def stop(self) -> None:
+        """See Hasher."""
         self._queue.put(None)
 
-    def _work(self, was_hashed: Callable[[int, str | None], None]) -> None:
+    def _work(self, was_hashed: WasHashed) -> None:
         zeros = memoryview(
             bytes(min(self._chunks.chunk_bytes, self._chunks.size_bytes))
         )

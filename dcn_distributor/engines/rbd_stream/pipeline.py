@@ -38,7 +38,6 @@ bytes for each chunk.
 
 from array import array
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 
@@ -48,17 +47,19 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import hash_order
 from dcn_distributor.engines.rbd_stream import lane as lanes
+from dcn_distributor.engines.rbd_stream import source_sums
 from dcn_distributor.engines.rbd_stream import steps
 
 # Checksums asked for ahead, for each lane and of the source.
 SUMS_AHEAD = 64
 
+# The shortest pause before a step that nothing has led to.
+_TICK_S = 0.001
+
 # How long the others wait for a slow lane, as part of the time so far.
 _PATIENCE = 0.1
-
-# Zeros that may be with the hash at once: they hold no memory.
-_HASHES_AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ class Pipeline:
         self._readers: dict[int, set[int]] = {}
         self._digests = array('Q', [0]) * len(chunks)
         self._has_digest = bytearray(len(chunks))
-        self._source_sums = _Sums(len(chunks))
-        self._hashing = _Hashing(
+        self._source_sums = source_sums.SourceSums(len(chunks))
+        self._hashing = hash_order.HashOrder(
             chunks, rules.expected_hash is not None, rules.window_bytes
         )
         self._is_proven = rules.expected_hash is None or not len(chunks)
@@ -262,7 +263,7 @@ class Pipeline:
             waits.append(self._rules.patience_s / 4)
         rate_wait_s = self._bucket.wait_s(now)
         if rate_wait_s > 0:
-            waits.append(rate_wait_s)
+            waits.append(max(rate_wait_s, _TICK_S))
         return min(waits, default=None)
 
     # -- the main course
@@ -403,79 +404,3 @@ class Pipeline:
             f'{self._chunks.offset(index)} and gave other bytes the second '
             'time'
         )
-
-
-class _Hashing:
-    """Brings the main course's chunks into order for the hash."""
-
-    def __init__(
-        self, chunks: chunking.Chunks, is_wanted: bool, window_bytes: int
-    ) -> None:
-        self.is_wanted = is_wanted
-        self._chunks = chunks
-        self._window_bytes = window_bytes
-        self._held_bytes = 0
-        self._held: dict[int, int] = {}
-        self._contents: dict[int, bytes | None] = {}
-        self._next = 0
-        self._under_way = 0
-
-    def has_room(self, index: int) -> bool:
-        length = self._chunks.length(index)
-        return not self.is_wanted or (
-            len(self._contents) < _HASHES_AT_ONCE
-            and (
-                self._held_bytes == 0
-                or self._held_bytes + length <= self._window_bytes
-            )
-        )
-
-    def reserve(self, index: int) -> None:
-        if self.is_wanted:
-            self._held[index] = self._chunks.length(index)
-            self._held_bytes += self._held[index]
-
-    def was_read(self, index: int, data: bytes | None) -> None:
-        # A chunk read again is in the hash already.
-        if self.is_wanted and index >= self._next:
-            self._contents[index] = data
-
-    def feed(self) -> Iterator[steps.Step]:
-        while (
-            self._next in self._contents and self._under_way < _HASHES_AT_ONCE
-        ):
-            index = self._next
-            self._next += 1
-            self._under_way += 1
-            yield steps.Hash(index, self._contents.pop(index))
-
-    def was_hashed(self, index: int) -> None:
-        self._under_way -= 1
-        self._held_bytes -= self._held.pop(index, 0)
-
-
-class _Sums:
-    """The source's checksums; 17 bytes a chunk, as images may be large."""
-
-    def __init__(self, count: int) -> None:
-        self._asked = bytearray(count)
-        self._covered = array('q', [-1]) * count
-        self._values = array('Q', [0]) * count
-
-    def is_asked(self, index: int) -> bool:
-        return self._asked[index] == 1
-
-    def ask(self, index: int) -> bool:
-        """Note that a checksum is asked for; False if it was before."""
-        is_new = not self._asked[index]
-        self._asked[index] = 1
-        return is_new
-
-    def keep(self, index: int, checksum: storage.Checksum) -> None:
-        self._covered[index] = checksum.covered
-        self._values[index] = checksum.value
-
-    def get(self, index: int) -> storage.Checksum | None:
-        if self._covered[index] < 0:
-            return None
-        return storage.Checksum(self._covered[index], self._values[index])

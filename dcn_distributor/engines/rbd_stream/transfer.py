@@ -230,7 +230,7 @@ class Transfer:
             chunks,
             self._pipeline,
             source,
-            hash_algo,
+            drives.ThreadedHasher(chunks, hash_algo) if hash_algo else None,
             filled=self._was_filled,
             lost=lambda number, exc: self._deliveries[number].give_up(exc),
             clock=time.monotonic,

@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Runs a pipeline on clusters in memory, in virtual time and one thread."""
+
+from collections.abc import Sequence
+import hashlib
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import storage
+from dcn_distributor.core import token_bucket
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from tests.fakes import ceph as fake_ceph
+from tests.fakes import clusters
+from tests.fakes import timing
+
+IMAGE = images.ImageId('8f0d6e9e-2a4b-4c4d-8f0d-6e9e2a4b4c4d')
+CHUNK = 4
+OBJECT = 8
+
+
+class InlineHasher:
+    """Hashes at once."""
+
+    def __init__(self, chunks: chunking.Chunks) -> None:
+        self._chunks = chunks
+        self._hash = hashlib.sha512()
+
+    def start(self, was_hashed: drives.WasHashed) -> None:
+        """See drives.Hasher."""
+        self._was_hashed = was_hashed
+
+    def add(self, index: int, data: bytes | None) -> None:
+        """See drives.Hasher."""
+        length = self._chunks.length(index)
+        self._hash.update(bytes(length) if data is None else data)
+        is_last = index == len(self._chunks) - 1
+        self._was_hashed(index, self._hash.hexdigest() if is_last else None)
+
+    def stop(self) -> None:
+        """See drives.Hasher."""
+
+
+class Ride:
+    """One pass of a pipeline, from a source to the copies of some sites.
+
+    :ivar filled: lanes whose target was said to be whole
+    :ivar lost: errors of the other lanes
+    """
+
+    def __init__(
+        self,
+        world: timing.World,
+        source: fake_ceph.Ceph,
+        sites: Sequence[fake_ceph.Ceph],
+        *,
+        window: int = 4 * CHUNK,
+        patience_s: float = 2.0,
+        rate_bytes_s: float | None = None,
+        is_hashed: bool = True,
+        proves: bool = True,
+        expected_hash: str | None = None,
+    ) -> None:
+        self.world = world
+        self.filled: set[int] = set()
+        self.lost: dict[int, exceptions.DistributorError] = {}
+        self.handles = [clusters.FakeCluster(site) for site in sites]
+        self._source = clusters.FakeCluster(source).open_snapshot(IMAGE)
+        size = self._source.size_bytes
+        data = source.pool.read(IMAGE)
+        self.chunks = chunking.cut(size, CHUNK, self._source.extents())
+        sha = expected_hash or hashlib.sha512(data).hexdigest()
+        self.pipeline = pipelines.Pipeline(
+            self.chunks,
+            len(sites),
+            pipelines.Rules(
+                window_bytes=window,
+                patience_s=patience_s,
+                expected_hash=sha if is_hashed else None,
+                proves=proves,
+                source_sums=self._source.checksum_obstacle is None,
+            ),
+            token_bucket.TokenBucket(rate_bytes_s),
+        )
+        hasher = InlineHasher(self.chunks)
+        self.drive = drives.Drive(
+            self.chunks,
+            self.pipeline,
+            self._source,
+            hasher if is_hashed else None,
+            filled=self._filled,
+            lost=self.lost.__setitem__,
+            clock=world.now,
+        )
+        self.copies: dict[int, storage.Copy] = {}
+        self.filled_at_s: dict[int, float] = {}
+
+    def open(self, number: int) -> None:
+        """Open the copy of a lane, as its delivery would."""
+        try:
+            copy = self.handles[number].open_copy(
+                IMAGE, self.chunks.size_bytes, OBJECT
+            )
+        except exceptions.DistributorError as exc:
+            self.drive.fail(number, exc)
+            return
+        self.copies[number] = copy
+        self.drive.attach(number, copy)
+
+    def run(self) -> None:
+        """Go on until every lane is filled or lost."""
+        self.drive.begin()
+        while True:
+            wait_s = self.drive.turn()
+            if self.pipeline.is_over:
+                self.drive.turn()
+                return
+            if self.drive.take_in(0):
+                continue
+            if wait_s is None:
+                assert self.world.step(), 'stuck: nothing is under way'
+            elif not self.world.pending or not self._step_within(wait_s):
+                self.world.run_for(wait_s)
+
+    def go(self) -> None:
+        """Open all and run."""
+        for number in range(len(self.handles)):
+            self.open(number)
+        self.run()
+
+    def publish(self, number: int) -> None:
+        """Finish a copy that is filled."""
+        copy = self.copies[number]
+        copy.record_objects(self.pipeline.lanes[number].objects(OBJECT))
+        copy.take_snapshot()
+        copy.rename()
+        copy.release()
+        copy.close()
+
+    def leave(self) -> None:
+        """Close all copies, for another pass."""
+        for copy in self.copies.values():
+            copy.close()
+
+    def _filled(self, number: int) -> None:
+        self.filled.add(number)
+        self.filled_at_s[number] = self.world.now()
+
+    def _step_within(self, wait_s: float) -> bool:
+        moment = self.world._due[0][0]
+        if moment > self.world.now() + wait_s:
+            return False
+        return self.world.step()
