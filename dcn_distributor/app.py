@@ -29,7 +29,9 @@ from dcn_distributor.core import ports
 from dcn_distributor.core import sites as core_sites
 from dcn_distributor.engines import copy_image
 from dcn_distributor.service import agent as agents
+from dcn_distributor.service import books as booking
 from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import orders
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
@@ -64,15 +66,16 @@ def build_agent(
     queue: work_queue.WorkQueue[images.ImageId] = work_queue.WorkQueue(
         time.monotonic
     )
-    engine = copy_image.CopyImage(port)
-    reconciler = reconcilers.Reconciler(
-        port, engine, rule_book, ledger, limits, time.time
+    reconciler = reconcilers.build(
+        port,
+        reconcilers.Engines(copy_image.CopyImage(port), None),
+        rule_book,
+        booking.Books(ledger, limits, settings.choice, time.time),
+        orders.OrderBook(),
     )
     resync = resyncs.Resync(
         port,
-        rule_book,
-        reconciler.is_settled,
-        ledger.remembered,
+        reconciler,
         queue.add,
         settings.resync_interval_s,
         limits.backoff,

@@ -83,7 +83,7 @@ def state(placement: placements.Placement) -> str:
     if placement.state is placements.State.UNWANTED:
         return '-'
     if placement.is_extra:
-        return 'present*'
+        return f'{placement.state.value}*'
     return str(placement.state.value)
 
 

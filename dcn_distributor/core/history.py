@@ -23,6 +23,22 @@ from types import MappingProxyType
 
 from dcn_distributor.core import images
 from dcn_distributor.core import retry
+from dcn_distributor.core import transfers
+
+COPY_IMAGE = transfers.EngineChoice.COPY_IMAGE.value
+RBD_STREAM = transfers.EngineChoice.RBD_STREAM.value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tries:
+    """One engine's failures in a row, and what the last of them said.
+
+    `is_final`: it is of no use again until something changes.
+    """
+
+    failures: int
+    reason: str
+    is_final: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,12 +46,16 @@ class Setback:
     """What stands against trying one store again.
 
     `next_try_s` is in seconds since the epoch, infinite when only a change
-    of image, policies or sites can help.
+    of image, policies or sites can help. `failures` counts those of all
+    engines, `by_engine` those of each.
     """
 
     failures: int
     reason: str
     next_try_s: float
+    by_engine: Mapping[str, Tries] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     @property
     def is_permanent(self) -> bool:
@@ -45,12 +65,12 @@ class Setback:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """An import under way: the agent's own, or one it found in Glance.
+    """A copy under way: the agent's own, or an import it found in Glance.
 
     `stores` are those whose outcome is not known yet. `progress` is what was
-    last seen of it, whatever that is (None: no task is to be seen), and
-    `progress_s` when that last changed by the agent's own clock: Glance's
-    may differ. Seconds are since the epoch.
+    last seen of an import, whatever that is (None: no task is to be seen),
+    and `progress_s` when that last changed by the agent's own clock:
+    Glance's may differ. Seconds are since the epoch.
     """
 
     stores: tuple[images.StoreId, ...]
@@ -59,6 +79,7 @@ class Request:
     task_id: str | None = None
     progress: object = None
     is_stuck: bool = False
+    engine: str = COPY_IMAGE
 
     def seen(self, progress: object, now: float) -> 'Request':
         """Note what was seen of it; a change ends being stuck."""
@@ -71,51 +92,108 @@ class Request:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class History:
-    """One image's past: the import under way, and setbacks by store."""
+    """One image's past: the copy under way, and setbacks by store.
+
+    An image has one request at a time. `aside` is an import that gives no
+    sign of life and holds the image's lock, while a stream goes on without
+    it. `verified` are the stores whose copy a stream of this agent proved.
+    """
 
     fingerprint: object = None
     request: Request | None = None
     setbacks: Mapping[images.StoreId, Setback] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
+    aside: Request | None = None
+    verified: frozenset[images.StoreId] = frozenset()
 
     @property
     def is_empty(self) -> bool:
         """True if there is nothing worth keeping."""
-        return self.request is None and not self.setbacks
+        return self.is_quiet and not self.verified
+
+    @property
+    def is_quiet(self) -> bool:
+        """True if nothing is under way, and nothing failed."""
+        return (
+            self.request is None and self.aside is None and not self.setbacks
+        )
 
     def under(self, fingerprint: object) -> 'History':
         """Forget the setbacks if what they were found under has changed."""
         if fingerprint == self.fingerprint:
             return self
-        return History(fingerprint=fingerprint, request=self.request)
+        return dataclasses.replace(
+            self, fingerprint=fingerprint, setbacks=MappingProxyType({})
+        )
 
     def with_request(self, request: Request | None) -> 'History':
-        """Note the import under way, or that there is none."""
+        """Note the copy under way, or that there is none."""
         return dataclasses.replace(self, request=request)
 
-    def with_success(self, store: images.StoreId) -> 'History':
+    def with_aside(self, aside: Request | None) -> 'History':
+        """Note the import that is left alone, or that there is none."""
+        return dataclasses.replace(self, aside=aside)
+
+    def with_verified(self, stores: Collection[images.StoreId]) -> 'History':
+        """Note the stores whose copy was proved."""
+        return dataclasses.replace(self, verified=frozenset(stores))
+
+    def without_setback(self, store: images.StoreId) -> 'History':
         """Forget the store's setback."""
+        if store not in self.setbacks:
+            return self
         kept = {s: b for s, b in self.setbacks.items() if s != store}
         return dataclasses.replace(self, setbacks=MappingProxyType(kept))
 
     def with_failure(
         self,
         store: images.StoreId,
+        engine: str,
         reason: str,
         backoff: retry.Backoff,
         now: float,
     ) -> 'History':
         """Note a failure after which the store is tried again, later."""
-        failures = self._failures_with(store)
+        failed = self._with_tries(store, engine, reason, is_final=False)
         key = f'{store}:{self.fingerprint}'
-        wait_s = retry.delay_s(backoff, failures, key)
-        return self._with(store, Setback(failures, reason, now + wait_s))
+        wait_s = retry.delay_s(backoff, failed.failures, key)
+        return self._with(
+            store, dataclasses.replace(failed, next_try_s=now + wait_s)
+        )
 
-    def with_refusal(self, store: images.StoreId, reason: str) -> 'History':
-        """Note a failure that stands until something changes."""
-        failures = self._failures_with(store)
-        return self._with(store, Setback(failures, reason, math.inf))
+    def with_refusal(
+        self, store: images.StoreId, engine: str, reason: str
+    ) -> 'History':
+        """Note a failure of an engine that stands until something changes."""
+        return self._with(
+            store, self._with_tries(store, engine, reason, is_final=True)
+        )
+
+    def with_dead_end(self, store: images.StoreId, reason: str) -> 'History':
+        """Note that no engine can serve, as things are.
+
+        What an engine said when it refused tells more, and is kept.
+        """
+        past = self.setbacks.get(store)
+        if past is None:
+            return self._with(store, Setback(0, reason, math.inf))
+        was_refused = any(tries.is_final for tries in past.by_engine.values())
+        if past.is_permanent and was_refused:
+            return self
+        return self._with(
+            store,
+            dataclasses.replace(past, reason=reason, next_try_s=math.inf),
+        )
+
+    def with_chance(self, store: images.StoreId, now: float) -> 'History':
+        """Note that some engine can serve, if none could."""
+        past = self.setbacks.get(store)
+        if past is None or not past.is_permanent:
+            return self
+        if not past.failures:
+            return self.without_setback(store)
+        return self._with(store, dataclasses.replace(past, next_try_s=now))
 
     def pruned(self, stores: Collection[images.StoreId]) -> 'History':
         """Forget the setbacks of all but `stores`."""
@@ -126,10 +204,15 @@ class History:
         setbacks = {**self.setbacks, store: setback}
         return dataclasses.replace(self, setbacks=MappingProxyType(setbacks))
 
-    def _failures_with(self, store: images.StoreId) -> int:
-        """Count the store's failures in a row, with the one now."""
-        past = self.setbacks.get(store)
-        return 1 if past is None else past.failures + 1
+    def _with_tries(
+        self, store: images.StoreId, engine: str, reason: str, is_final: bool
+    ) -> Setback:
+        """Count a failure; in a row, with those before."""
+        past = self.setbacks.get(store, Setback(0, '', math.inf))
+        tried = past.by_engine.get(engine, Tries(0, ''))
+        tries = Tries(tried.failures + 1, reason, is_final)
+        by_engine = MappingProxyType({**past.by_engine, engine: tries})
+        return Setback(past.failures + 1, reason, math.inf, by_engine)
 
 
 EMPTY = History()

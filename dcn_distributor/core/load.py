@@ -12,9 +12,13 @@
 """What all images together have under way, and which stores fail.
 
 An import goes through its stores in turn, so one dead store can hold up the
-others of the same import, and every import that includes it. A store whose
-last copy failed is therefore *troubled*: it is asked for alone, by one image
-at a time, with growing pauses, until a copy to it succeeds.
+others of the same import, and every import that includes it; a stream ends
+with the slowest of its lanes. A store whose last copy by an engine failed is
+therefore in *trouble* with that engine: it is asked for alone, by one image
+at a time, with growing pauses, until a copy to it succeeds. What keeps Glance
+from a store need not keep a stream from it.
+
+Each engine has its own slots; one image takes one slot at a time.
 """
 
 from collections.abc import Iterable
@@ -22,24 +26,29 @@ from collections.abc import Mapping
 import dataclasses
 from types import MappingProxyType
 
+from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import retry
+
+# A store, and the engine that is to try it.
+Turn = tuple[images.StoreId, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
-    """One image's import: the stores it still works for.
+    """One image's copy: the stores it still works for, and by what.
 
     Or the slot that is kept for one, until the image is looked at.
     """
 
     stores: frozenset[images.StoreId]
     is_stuck: bool = False
+    engine: str = histories.COPY_IMAGE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trouble:
-    """A store's failures in a row, over all images.
+    """A store's failures in a row with one engine, over all images.
 
     `next_probe_s`: when one image may try it, in seconds since the epoch.
     """
@@ -51,35 +60,46 @@ class Trouble:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """The imports under way by image, the troubles by store."""
+    """The copies under way by image, the troubles by store and engine."""
 
     running: Mapping[images.ImageId, Running] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
-    troubles: Mapping[images.StoreId, Trouble] = dataclasses.field(
+    troubles: Mapping[Turn, Trouble] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
 
-    @property
-    def busy(self) -> int:
-        """How many imports work; a stuck one holds no host's disk busy."""
-        return sum(not r.is_stuck for r in self.running.values())
+    def busy(self, engine: str) -> int:
+        """How many copies an engine has under way.
 
-    @property
-    def probing(self) -> int:
-        """How many of these work for a store in trouble."""
+        A stuck import is none of them: it keeps no host's disk busy.
+        """
         return sum(
-            not r.is_stuck and not r.stores.isdisjoint(self.troubles)
+            r.engine == engine and not r.is_stuck
             for r in self.running.values()
         )
 
-    def prober(self, store: images.StoreId) -> images.ImageId | None:
-        """Which image's import works for this store, leaving out stuck ones.
+    def probing(self, engine: str) -> int:
+        """How many of these work for a store in trouble."""
+        return sum(
+            r.engine == engine
+            and not r.is_stuck
+            and any((store, engine) in self.troubles for store in r.stores)
+            for r in self.running.values()
+        )
+
+    def prober(self, turn: Turn) -> images.ImageId | None:
+        """Which image's copy takes this turn, leaving out stuck ones.
 
         A stuck import may be one of the dead, though its store lives again.
         """
+        store, engine = turn
         for image_id, running in self.running.items():
-            if store in running.stores and not running.is_stuck:
+            if (
+                store in running.stores
+                and running.engine == engine
+                and not running.is_stuck
+            ):
                 return image_id
         return None
 
@@ -88,9 +108,10 @@ class Load:
         image_id: images.ImageId,
         stores: Iterable[images.StoreId],
         is_stuck: bool = False,
+        engine: str = histories.COPY_IMAGE,
     ) -> 'Load':
-        """Note an image's import as it now stands."""
-        running = Running(frozenset(stores), is_stuck)
+        """Note an image's copy as it now stands."""
+        running = Running(frozenset(stores), is_stuck, engine)
         if self.running.get(image_id) == running:
             return self
         return dataclasses.replace(
@@ -98,35 +119,47 @@ class Load:
         )
 
     def without_running(self, image_id: images.ImageId) -> 'Load':
-        """Note that an image has no import under way."""
+        """Note that an image has no copy under way."""
         if image_id not in self.running:
             return self
         kept = {i: r for i, r in self.running.items() if i != image_id}
         return dataclasses.replace(self, running=MappingProxyType(kept))
 
-    def with_success(self, store: images.StoreId) -> 'Load':
+    def with_success(self, turn: Turn) -> 'Load':
         """Note a copy that arrived: the store is in order."""
-        if store not in self.troubles:
+        if turn not in self.troubles:
             return self
-        kept = {s: t for s, t in self.troubles.items() if s != store}
+        kept = {s: t for s, t in self.troubles.items() if s != turn}
         return dataclasses.replace(self, troubles=MappingProxyType(kept))
 
     def with_failure(
         self,
-        store: images.StoreId,
+        turn: Turn,
         reason: str,
         backoff: retry.Backoff,
         now: float,
     ) -> 'Load':
         """Note a copy that did not arrive: the store is in trouble."""
-        past = self.troubles.get(store)
+        past = self.troubles.get(turn)
         failures = 1 if past is None else past.failures + 1
         trouble = Trouble(
-            failures, reason, now + retry.delay_s(backoff, failures, store)
+            failures, reason, now + retry.delay_s(backoff, failures, turn[0])
         )
         return dataclasses.replace(
-            self, troubles=MappingProxyType({**self.troubles, store: trouble})
+            self, troubles=MappingProxyType({**self.troubles, turn: trouble})
         )
+
+    def with_probes_due(self, store: images.StoreId, now: float) -> 'Load':
+        """Note that a store in trouble may be tried at once."""
+        troubles = {
+            turn: dataclasses.replace(
+                trouble, next_probe_s=min(now, trouble.next_probe_s)
+            )
+            if turn[0] == store
+            else trouble
+            for turn, trouble in self.troubles.items()
+        }
+        return dataclasses.replace(self, troubles=MappingProxyType(troubles))
 
 
 IDLE = Load()

@@ -41,6 +41,7 @@ _SEVERITY = (
     placements.State.COPYING,
     placements.State.ABSENT,
     placements.State.PRESENT,
+    placements.State.VERIFIED,
     placements.State.UNWANTED,
 )
 
@@ -133,11 +134,7 @@ class Row:
         """Count the placements."""
         telling = self.telling
         states = [p.state for p in telling]
-        there = [
-            p.decision.wanted
-            for p in self.cells
-            if p.state is placements.State.PRESENT
-        ]
+        there = [p.decision.wanted for p in self.cells if p.is_there]
         present = sum(there)
         return Tally(
             wanted=present + sum([p.decision.wanted for p in telling]),
@@ -206,7 +203,7 @@ class Survey:
             evidence = dataclasses.replace(self._evidence, task=task)
             cells = [
                 cell
-                if cell.state is placements.State.PRESENT
+                if cell.is_there
                 else placements.observe(image, cell.decision, evidence)
                 for cell in cells
             ]

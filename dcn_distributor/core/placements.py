@@ -39,14 +39,16 @@ class State(enum.Enum):
     """Where a placement stands.
 
     ABSENT: wanted, and nothing is known to have failed. COPYING: an import
-    works for it. PRESENT: Glance lists the store, wanted or not. FAILED:
-    wanted, and the last try failed or none can succeed. UNWANTED: neither
-    wanted nor there.
+    or a stream works for it. PRESENT: Glance lists the store, wanted or not.
+    VERIFIED: so it does, and a stream has proved the copy. FAILED: wanted,
+    and the last try failed or none can succeed. UNWANTED: neither wanted nor
+    there.
     """
 
     ABSENT = 'absent'
     COPYING = 'copying'
     PRESENT = 'present'
+    VERIFIED = 'verified'
     FAILED = 'failed'
     UNWANTED = 'unwanted'
 
@@ -107,14 +109,19 @@ class Placement:
     setback: histories.Setback | None = None
 
     @property
+    def is_there(self) -> bool:
+        """True if Glance lists the store."""
+        return self.state in (State.PRESENT, State.VERIFIED)
+
+    @property
     def is_missing(self) -> bool:
         """True if the copy is wanted and not there."""
-        return self.decision.wanted and self.state is not State.PRESENT
+        return self.decision.wanted and not self.is_there
 
     @property
     def is_extra(self) -> bool:
         """True if the copy is there and not wanted."""
-        return self.state is State.PRESENT and not self.decision.wanted
+        return self.is_there and not self.decision.wanted
 
     @property
     def next_try_s(self) -> float | None:

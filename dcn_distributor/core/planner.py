@@ -11,27 +11,35 @@
 # under the License.
 """What to do for one image now, and when to look at it again.
 
-1. Wanted sites whose store lacks the image are missing.
-2. While another import holds the image's lock, all of them wait: Glance
-   takes one import an image. A lock that is stale by Glance's own rules is
-   no obstacle: the next request breaks it.
+1. Each store that lacks the image has its route (see routes.py), or waits
+   until something changes.
+2. While a copy of the image is under way, all others wait: Glance takes one
+   import an image, and no store ever has two engines at work. A lock that
+   is stale by Glance's own rules is no obstacle: the next import breaks it.
+   Nor is a stuck import one to a stream, but to the import's own stores.
 3. A missing store waits while its own last failure, or the trouble of its
    whole store (see load.py), asks for a pause.
-4. What is left goes into one import together, so that Glance stages the
-   image once; stores that failed before go alone, after the others, so that
-   a dead one holds nobody up; and stores in trouble never take all slots.
-5. With all slots taken, the image waits for one.
+4. What is left and goes the same way goes into one request together, so
+   that the image is staged, or read, once; stores that failed before go
+   alone, after the others, so that a dead one holds nobody up; and stores in
+   trouble never take all slots.
+5. With all slots of its engine taken, the request waits for one, and a
+   request for another engine goes first.
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
-from dcn_distributor.core import decisions
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import load as loads
 from dcn_distributor.core import retry
+from dcn_distributor.core import routes as all_routes
+from dcn_distributor.core import transfers
+
+Routes = Mapping[images.StoreId, all_routes.Route]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,11 +67,24 @@ class Limits:
     staging_bytes_s: float = 25.0 * 2**20
     lock_stale_s: float = 3600.0
     lock_without_task_s: float = 120.0
+    transfers: int = 0
+    stores_per_transfer: int = 8
 
-    @property
-    def probes(self) -> int:
-        """Imports at once for stores in trouble: dead sites leave slots."""
-        return max(1, self.imports // 2)
+    def slots(self, engine: str) -> int:
+        """Copies at once by an engine."""
+        is_stream = engine == histories.RBD_STREAM
+        return self.transfers if is_stream else self.imports
+
+    def stores(self, engine: str) -> int:
+        """Stores of one request to an engine."""
+        is_stream = engine == histories.RBD_STREAM
+        return (
+            self.stores_per_transfer if is_stream else self.stores_per_import
+        )
+
+    def probes(self, engine: str) -> int:
+        """Copies at once for stores in trouble: dead sites leave slots."""
+        return max(1, self.slots(engine) // 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,34 +105,24 @@ class Wait:
 class Plan:
     """One look's result.
 
-    `stores`: to be asked for now, in one import. `waits`: the other missing
-    ones. `look_again_s`: seconds from now, None if the time alone changes
-    nothing. `needs_slot`: there is work, and all slots are taken.
-    `needs_probe`: the stores in trouble whose turn has not come.
+    `stores`: to be asked for now, in one request to `engine`, with
+    `wishes`. `waits`: the other missing ones. `look_again_s`: seconds from
+    now, None if the time alone changes nothing. `needs_slot`: the engines
+    that have work, and all of their slots taken. `needs_probe`: the stores
+    in trouble whose turn has not come, each with its engine.
     """
 
     stores: tuple[images.StoreId, ...] = ()
+    engine: str = histories.COPY_IMAGE
+    wishes: transfers.Wishes = transfers.NO_WISHES
     waits: tuple[Wait, ...] = ()
     look_again_s: float | None = None
-    needs_slot: bool = False
-    needs_probe: tuple[images.StoreId, ...] = ()
-
-
-def missing_stores(
-    image: images.Image, decided: decisions.Decisions
-) -> tuple[images.StoreId, ...]:
-    """The stores that should hold an active image and do not."""
-    if not image.is_active:
-        return ()
-    return tuple(
-        d.site.store
-        for d in decided.wanted
-        if d.site.store not in image.stores
-    )
+    needs_slot: tuple[str, ...] = ()
+    needs_probe: tuple[loads.Turn, ...] = ()
 
 
 def poll_s(request: histories.Request, limits: Limits, now: float) -> float:
-    """Pause before the next look at a running import: short at first."""
+    """Pause before the next look at a running copy: short at first."""
     return min(limits.poll_s, 1.0 + max(0.0, now - request.started_s) / 4)
 
 
@@ -147,117 +158,183 @@ def _silence_s(image: images.Image, limits: Limits) -> float:
     return limits.stall_s + staging_s
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Way:
+    """What stores have in common that may share a request."""
+
+    engine: str
+    wishes: transfers.Wishes
+
+
 def plan(
     image: images.Image,
-    decided: decisions.Decisions,
+    routes: Routes,
     history: histories.History,
     load: loads.Load,
     limits: Limits,
     now: float,
 ) -> Plan:
-    """Plan one image; `now` is in seconds since the epoch."""
-    missing = missing_stores(image, decided)
+    """Plan one image; `now` is in seconds since the epoch.
+
+    `routes` are those of the stores that lack the image, in order.
+    """
     request = history.request
-    if request is not None and not (
-        missing and is_lock_stale(request, image, limits, now)
+    if (
+        request is not None
+        and routes
+        and is_lock_stale(request, image, limits, now)
     ):
-        return _while_importing(missing, request, limits, now)
-    waits = {
+        request = None
+    waits = {} if request is None else _behind(request, routes)
+    waits |= {
         store: wait
-        for store in missing
-        if (wait := _wait(store, history, load, limits, now)) is not None
+        for store, route in routes.items()
+        if store not in waits
+        and (wait := _wait(store, route, history, load, limits, now))
     }
-    ready = tuple(s for s in missing if s not in waits)
-    stores = _together(ready, history, load)[: limits.stores_per_import]
-    needs_slot = bool(stores) and load.busy >= limits.imports
-    if needs_slot:
-        reason = f'{load.busy} of {limits.imports} imports are under way'
+    ready = {
+        s: _Way(r.engine, r.wishes)
+        for s, r in routes.items()
+        if s not in waits and r.engine is not None
+    }
+    plan = _first_with_slot(_together(ready, history, load), load, limits)
+    for engine in plan.needs_slot:
+        reason = (
+            f'{load.busy(engine)} of {limits.slots(engine)} copies by '
+            f'{engine} are under way'
+        )
         waits |= {
-            s: Wait(s, reason, is_for_probe=s in load.troubles) for s in ready
+            s: Wait(s, reason, is_for_probe=(s, engine) in load.troubles)
+            for s, way in ready.items()
+            if way.engine == engine
         }
-        stores = ()
-    return Plan(
-        stores=stores,
+    times = [1.0] if plan.stores else _pauses_s(waits.values(), now)
+    if request is not None:
+        times.append(poll_s(request, limits, now))
+    return dataclasses.replace(
+        plan,
+        needs_slot=() if plan.stores else plan.needs_slot,
         waits=tuple(waits.values()),
-        look_again_s=1.0 if stores else _earliest_s(waits.values(), now),
-        needs_slot=needs_slot,
-        needs_probe=tuple(s for s, w in waits.items() if w.is_for_probe),
+        look_again_s=min(times, default=None),
+        needs_probe=tuple(
+            (store, to_try)
+            for store, wait in waits.items()
+            if wait.is_for_probe
+            and (to_try := routes[store].engine) is not None
+        ),
     )
 
 
 def may_probe(
-    store: images.StoreId, load: loads.Load, limits: Limits, now: float
+    turn: loads.Turn, load: loads.Load, limits: Limits, now: float
 ) -> bool:
-    """Tell whether a store in trouble may be tried, by any image."""
+    """Tell whether an engine may try a store in trouble, for any image."""
     return (
-        load.troubles[store].next_probe_s <= now
-        and load.prober(store) is None
-        and load.probing < limits.probes
+        load.troubles[turn].next_probe_s <= now
+        and load.prober(turn) is None
+        and load.probing(turn[1]) < limits.probes(turn[1])
     )
 
 
-def _while_importing(
-    missing: Sequence[images.StoreId],
-    request: histories.Request,
-    limits: Limits,
-    now: float,
-) -> Plan:
-    word = 'stuck' if request.is_stuck else 'under way'
-    reason = f'an import of this image is {word}; Glance takes one at a time'
-    waits = tuple(Wait(s, reason) for s in missing if s not in request.stores)
-    return Plan(waits=waits, look_again_s=poll_s(request, limits, now))
+def _behind(
+    request: histories.Request, routes: Routes
+) -> dict[images.StoreId, Wait]:
+    """Say which stores wait for the copy under way."""
+    if request.engine == histories.RBD_STREAM:
+        reason = 'a stream of this image is under way, one goes at a time'
+    else:
+        word = 'stuck' if request.is_stuck else 'under way'
+        reason = (
+            f'an import of this image is {word}; Glance takes one at a time'
+        )
+    return {
+        store: Wait(store, reason)
+        for store, route in routes.items()
+        if store in request.stores
+        or not request.is_stuck
+        or route.engine != histories.RBD_STREAM
+    }
 
 
 def _wait(
     store: images.StoreId,
+    route: all_routes.Route,
     history: histories.History,
     load: loads.Load,
     limits: Limits,
     now: float,
 ) -> Wait | None:
+    if route.engine is None:
+        return Wait(store, route.reason)
     setback = history.setbacks.get(store)
-    if setback is not None and setback.is_permanent:
-        return Wait(store, setback.reason)
-    if setback is not None and setback.next_try_s > now:
+    if (
+        setback is not None
+        and not setback.is_permanent
+        and setback.next_try_s > now
+    ):
         reason = f'try {setback.failures + 1} to come: {setback.reason}'
         return Wait(store, reason, setback.next_try_s)
-    trouble = load.troubles.get(store)
-    if trouble is None or may_probe(store, load, limits, now):
+    turn = (store, route.engine)
+    trouble = load.troubles.get(turn)
+    if trouble is None or may_probe(turn, load, limits, now):
         return None
-    reason = f'the store failed {trouble.failures} times in a row'
-    prober = load.prober(store)
+    reason = (
+        f'{route.engine} to the store failed {trouble.failures} times in a row'
+    )
+    prober = load.prober(turn)
     if prober is not None:
         reason += f', image {prober} tries it now'
     return Wait(store, reason, is_for_probe=True)
 
 
 def _together(
-    ready: Sequence[images.StoreId],
+    ready: Mapping[images.StoreId, _Way],
     history: histories.History,
     load: loads.Load,
-) -> tuple[images.StoreId, ...]:
-    fresh = tuple(
-        s
-        for s in ready
-        if s not in history.setbacks and s not in load.troubles
+) -> list[Plan]:
+    """Sort what may go now into requests, the one to go first at first."""
+    fresh: dict[_Way, list[images.StoreId]] = {}
+    failed = []
+    for store, way in ready.items():
+        turn = (store, way.engine)
+        if store in history.setbacks or turn in load.troubles:
+            failed.append((_due_s(turn, history, load), store))
+        else:
+            fresh.setdefault(way, []).append(store)
+    groups = [*fresh.items(), *((ready[s], [s]) for _, s in sorted(failed))]
+    return [
+        Plan(tuple(stores), way.engine, way.wishes) for way, stores in groups
+    ]
+
+
+def _first_with_slot(
+    candidates: Sequence[Plan], load: loads.Load, limits: Limits
+) -> Plan:
+    """Take the first whose engine has a slot, and name those without."""
+    without = dict.fromkeys(
+        one.engine
+        for one in candidates
+        if load.busy(one.engine) >= limits.slots(one.engine)
     )
-    if fresh:
-        return fresh
-    longest_due = sorted(ready, key=lambda s: (_due_s(s, history, load), s))
-    return tuple(longest_due[:1])
+    for one in candidates:
+        if one.engine not in without:
+            stores = one.stores[: limits.stores(one.engine)]
+            return dataclasses.replace(
+                one, stores=stores, needs_slot=tuple(without)
+            )
+    return Plan(needs_slot=tuple(without))
 
 
 def _due_s(
-    store: images.StoreId, history: histories.History, load: loads.Load
+    turn: loads.Turn, history: histories.History, load: loads.Load
 ) -> float:
-    setback = history.setbacks.get(store)
-    trouble = load.troubles.get(store)
+    setback = history.setbacks.get(turn[0])
+    trouble = load.troubles.get(turn)
     return max(
         0.0 if setback is None else setback.next_try_s,
         0.0 if trouble is None else trouble.next_probe_s,
     )
 
 
-def _earliest_s(waits: Iterable[Wait], now: float) -> float | None:
-    times = [w.until_s for w in waits if w.until_s is not None]
-    return max(0.1, min(times) - now) if times else None
+def _pauses_s(waits: Iterable[Wait], now: float) -> list[float]:
+    return [max(0.1, w.until_s - now) for w in waits if w.until_s is not None]

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
 
 
 class Images(Protocol):
@@ -117,12 +119,87 @@ class Engine(Protocol):
         ...
 
     def start(
-        self, image: images.Image, stores: Sequence[images.StoreId]
+        self,
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        wishes: transfers.Wishes,
     ) -> None:
         """Start a copy to `stores` and return without waiting for its end.
 
         MUST be safe to call again for a copy already made or under way.
-        Raises ImportInProgress, AlreadyPresent, ImageNotFound, StoreUnknown,
-        NotCopyable, ImportDisabled, and what Images raises.
+        `wishes` an engine has no use for are passed over; wishes.engine is
+        None. Raises ImportInProgress, CopyInProgress, AlreadyPresent,
+        ImageNotFound, StoreUnknown, NotCopyable, ImportDisabled, and what
+        Images raises; and nothing has been begun then.
+        """
+        ...
+
+
+class StreamEngine(Engine, Protocol):
+    """An engine that copies in this process, and reports on it.
+
+    Any thread may call it. It is told by its maker whom to wake: an image's
+    id, whenever one of its lanes, or the transfer itself, has ended. It
+    registers no location while the image's import lock is held. start() MUST
+    NOT wait for any cluster, and raises CopyInProgress while a transfer of
+    the image runs, or one that ended was not taken; Cancelled after stop().
+    What fails later shows in the lane as its error. How many transfers run
+    at once is the caller's to limit.
+    """
+
+    def report(self, image_id: images.ImageId) -> transfers.Report | None:
+        """Tell how an image's transfer is: running, or ended and not taken.
+
+        A lane in phase DONE has read its location back from Glance.
+        """
+        ...
+
+    def take(self, image_id: images.ImageId) -> None:
+        """Note that an ended transfer's outcome was booked.
+
+        report() has it no more. Does nothing if there is none.
+        """
+        ...
+
+    def reports(self) -> Sequence[transfers.Report]:
+        """Tell of all that run and of the last that ended, taken or not."""
+        ...
+
+    def cancel(self, image_id: images.ImageId) -> None:
+        """Call an image's transfer off, and return at once.
+
+        Its lanes end within seconds, as CANCELLED, and what they left is
+        removed. Does nothing if there is none, or it has ended.
+        """
+        ...
+
+    def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
+        """Tell which preconditions for a store are unmet, as last checked.
+
+        Each is a clause in words for an operator. MUST NOT wait for
+        anything; a store that was not checked yet has an obstacle that says
+        so, and so has one whose site has no cluster settings.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Begin to remove what transfers that died left, and return."""
+        ...
+
+    def set_rate(self, rate_bytes_s: float | None) -> None:
+        """Limit each transfer to this rate, those that run too.
+
+        None takes the limit away. A policy's own limit goes before it.
+        """
+        ...
+
+    def set_sites(self, all_sites: sites.Sites) -> None:
+        """Go by other sites from now on; what runs goes on as it began."""
+        ...
+
+    def stop(self, within_s: float) -> None:
+        """Break all off, begin no more, and return in time.
+
+        What was copied is left for the next process to go on with.
         """
         ...

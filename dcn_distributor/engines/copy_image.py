@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
+from dcn_distributor.core import transfers
 
 
 class CopyImage:
@@ -31,7 +32,10 @@ class CopyImage:
         self._glance = glance
 
     def start(
-        self, image: images.Image, stores: Sequence[images.StoreId]
+        self,
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        wishes: transfers.Wishes,
     ) -> None:
         """Ask Glance for one import into `stores`."""
         self._glance.copy_to_stores(image.id, stores)

@@ -11,8 +11,9 @@
 # under the License.
 """What is under way: the one place where workers meet.
 
-Holds each image's history, the load of all of them together, and who waits
-for a slot or for a store in trouble. All of it is memory: see core.history.
+Holds each image's history, the load of all of them together, who waits for a
+slot or for a store in trouble, and what operators ordered. All of it is
+memory: see core.history.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,6 @@ import heapq
 import itertools
 import threading
 
-from dcn_distributor.core import decisions
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import load as loads
@@ -70,8 +70,9 @@ class Ledger:
         self._lock = threading.Lock()
         self._histories: dict[images.ImageId, histories.History] = {}
         self._load = loads.IDLE
-        self._slot_waiters = _Waiters()
-        self._probe_waiters: dict[images.StoreId, _Waiters] = {}
+        self._slot_waiters: dict[str, _Waiters] = {}
+        self._probe_waiters: dict[loads.Turn, _Waiters] = {}
+        self._released: set[loads.Turn] = set()
 
     @property
     def load(self) -> loads.Load:
@@ -90,19 +91,20 @@ class Ledger:
             return dict(self._histories)
 
     def will_wake(
-        self, image_id: images.ImageId, stores: Iterable[images.StoreId]
+        self, image_id: images.ImageId, turns: Iterable[loads.Turn]
     ) -> bool:
-        """Tell whether an image waits for a slot, or for all these stores."""
+        """Tell whether an image waits for a slot, or for all these turns."""
         with self._lock:
-            return image_id in self._slot_waiters or all(
-                image_id in self._probe_waiters.get(store, ())
-                for store in stores
+            return all(
+                image_id in self._slot_waiters.get(turn[1], ())
+                or image_id in self._probe_waiters.get(turn, ())
+                for turn in turns
             )
 
     def keep(
         self, image_id: images.ImageId, history: histories.History
     ) -> None:
-        """Remember an image's history, and count its import in the load."""
+        """Remember an image's history, and count its copy in the load."""
         with self._lock:
             self._keep(image_id, history)
 
@@ -114,22 +116,33 @@ class Ledger:
         """Give back what was kept for an image whose look came to nothing."""
         self.keep(image_id, self.history(image_id))
 
-    def note_success(self, store: images.StoreId) -> None:
-        """Note that a copy arrived in a store."""
+    def note_success(self, turn: loads.Turn) -> None:
+        """Note that a copy by an engine arrived in a store."""
         with self._lock:
-            self._load = self._load.with_success(store)
+            self._load = self._load.with_success(turn)
 
-    def note_failure(self, store: images.StoreId, reason: str) -> None:
-        """Note that a copy did not arrive in a store."""
+    def note_failure(self, turn: loads.Turn, reason: str) -> None:
+        """Note that a copy by an engine did not arrive in a store."""
         with self._lock:
             self._load = self._load.with_failure(
-                store, reason, self._limits.backoff, self._clock()
+                turn, reason, self._limits.backoff, self._clock()
             )
+
+    def release(self, turn: loads.Turn) -> None:
+        """Have all looked at that wait for a turn: they may go another way."""
+        with self._lock:
+            self._released.add(turn)
+
+    def let_probe(self, store: images.StoreId) -> None:
+        """Let a store in trouble be tried at once."""
+        with self._lock:
+            self._load = self._load.with_probes_due(store, self._clock())
 
     def plan(
         self,
         image: images.Image,
-        decided: decisions.Decisions,
+        routes: planner.Routes,
+        priority: int,
         history: histories.History,
     ) -> planner.Plan:
         """Remember an image's history and plan it.
@@ -142,15 +155,18 @@ class Ledger:
             self._keep(image.id, history)
             others = self._load.without_running(image.id)
             plan = planner.plan(
-                image, decided, history, others, self._limits, self._clock()
+                image, routes, history, others, self._limits, self._clock()
             )
             if plan.stores:
-                self._load = others.with_running(image.id, plan.stores)
-            if plan.needs_slot:
-                self._slot_waiters.add(image.id, decided.priority)
-            for store in plan.needs_probe:
-                waiters = self._probe_waiters.setdefault(store, _Waiters())
-                waiters.add(image.id, decided.priority)
+                self._load = others.with_running(
+                    image.id, plan.stores, engine=plan.engine
+                )
+            for engine in plan.needs_slot:
+                waiters = self._slot_waiters.setdefault(engine, _Waiters())
+                waiters.add(image.id, priority)
+            for turn in plan.needs_probe:
+                waiters = self._probe_waiters.setdefault(turn, _Waiters())
+                waiters.add(image.id, priority)
             return plan
 
     def take_due(self) -> tuple[images.ImageId, ...]:
@@ -165,15 +181,16 @@ class Ledger:
             return (
                 *self._take_probers(),
                 *self._take_slot_waiters(),
-                *self._take_healed(),
+                *self._take_released(),
             )
 
-    def _take_healed(self) -> Iterator[images.ImageId]:
-        for store in [*self._probe_waiters]:
-            if store not in self._load.troubles:
-                waiters = self._probe_waiters.pop(store)
+    def _take_released(self) -> Iterator[images.ImageId]:
+        for turn in [*self._probe_waiters]:
+            if turn not in self._load.troubles or turn in self._released:
+                waiters = self._probe_waiters.pop(turn)
                 while waiters:
                     yield waiters.take()
+        self._released.clear()
 
     def _take_probers(self) -> Iterator[images.ImageId]:
         """Take one for each store that may be tried.
@@ -183,31 +200,37 @@ class Ledger:
         """
         now = self._clock()
         troubles = self._load.troubles
-        in_trouble = [s for s in self._probe_waiters if s in troubles]
-        for store in sorted(
-            in_trouble, key=lambda s: troubles[s].next_probe_s
-        ):
-            waiters = self._probe_waiters[store]
+        in_trouble = [t for t in self._probe_waiters if t in troubles]
+        for turn in sorted(in_trouble, key=lambda t: troubles[t].next_probe_s):
+            waiters = self._probe_waiters[turn]
+            store, engine = turn
             if (
                 waiters
-                and self._has_slot()
-                and planner.may_probe(store, self._load, self._limits, now)
+                and self._has_slot(engine)
+                and planner.may_probe(turn, self._load, self._limits, now)
             ):
-                yield self._promise(waiters.take(), [store])
+                yield self._promise(waiters.take(), [store], engine)
 
     def _take_slot_waiters(self) -> Iterator[images.ImageId]:
-        while self._slot_waiters and self._has_slot():
-            yield self._promise(self._slot_waiters.take(), [])
+        for engine, waiters in self._slot_waiters.items():
+            while waiters and self._has_slot(engine):
+                yield self._promise(waiters.take(), [], engine)
 
-    def _has_slot(self) -> bool:
-        return self._load.busy < self._limits.imports
+    def _has_slot(self, engine: str) -> bool:
+        return self._load.busy(engine) < self._limits.slots(engine)
 
     def _promise(
-        self, image_id: images.ImageId, stores: Iterable[images.StoreId]
+        self,
+        image_id: images.ImageId,
+        stores: Iterable[images.StoreId],
+        engine: str,
     ) -> images.ImageId:
-        """Keep a slot for an image, if it has no import by now."""
-        if image_id not in self._load.running:
-            self._load = self._load.with_running(image_id, stores)
+        """Keep a slot for an image, if it has no copy under way by now."""
+        running = self._load.running.get(image_id)
+        if running is None or running.is_stuck:
+            self._load = self._load.with_running(
+                image_id, stores, engine=engine
+            )
         return image_id
 
     def _keep(
@@ -222,5 +245,5 @@ class Ledger:
             self._load = self._load.without_running(image_id)
         else:
             self._load = self._load.with_running(
-                image_id, request.stores, request.is_stuck
+                image_id, request.stores, request.is_stuck, request.engine
             )

@@ -11,81 +11,119 @@
 # under the License.
 """Look at one image and do what the rules ask for.
 
-1. observe: read the image, and the task that holds its lock.
-2. judge: what became of the import that was under way.
-3. decide: by the policies, for every site.
-4. plan: what to ask for now, and when to look again.
-5. copy: have the engine start it.
-6. report: one log line per placement that changed.
+1. observe: read the image, and how far its stream is.
+2. follow: what became of the import, or the stream, that was under way.
+3. decide: by the policies, for every site; and by what operators ordered.
+4. choose: for each missing store, the engine.
+5. plan: what to ask for now, and when to look again.
+6. copy: have the engine start it.
 
-The copy is verified by Glance, which compares size and hashes with the
-image's before it lists a store, and by the next look, which believes the
-list only.
+A copy by copy-image is verified by Glance, which compares size and hashes
+with the image's before it lists a store, and by the next look, which
+believes the list only; rbd-stream proves its own before it registers them.
 
 This is the one place that turns errors into outcomes.
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Mapping
 import dataclasses
 import threading
+from typing import Protocol
 
 from oslo_log import log
 
 from dcn_distributor import exceptions
-from dcn_distributor.core import decisions
-from dcn_distributor.core import following
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
-from dcn_distributor.core import placements
 from dcn_distributor.core import planner
 from dcn_distributor.core import ports
 from dcn_distributor.core import retry
-from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.core import routes as all_routes
+from dcn_distributor.service import books as booking
+from dcn_distributor.service import imports as all_imports
+from dcn_distributor.service import orders as all_orders
+from dcn_distributor.service import router as routers
 from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import streams as all_streams
 
 LOG = log.getLogger(__name__)
 
+# Before all policies: a person waits.
+_PRIORITY_OF_ORDERS = 2**31
+
+
+class Course(Protocol):
+    """One engine's copies, from the start to the booked outcome."""
+
+    def follow(
+        self, sight: booking.Sight, history: histories.History
+    ) -> histories.History:
+        """Book what became of the copy under way, if it is one of its own.
+
+        MAY raise what Glance raises; what was booked before is kept.
+        """
+        ...
+
+    def begin(
+        self,
+        sight: booking.Sight,
+        plan: planner.Plan,
+        routes: planner.Routes,
+        history: histories.History,
+    ) -> booking.Outcome:
+        """Start what was planned, and book it, or why it was not started.
+
+        The slot MUST be given back by Ledger.keep() if nothing was started.
+        """
+        ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a look at an image led to: when to look again, None for never."""
+class Engines:
+    """What copies; no streams where no site has cluster settings."""
 
-    look_again_s: float | None = None
+    copy_image: ports.Engine
+    rbd_stream: ports.StreamEngine | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ways:
+    """How copies are made, and how to choose among that."""
+
+    imports: all_imports.Imports
+    streams: all_streams.Streams
+    router: routers.Router
 
 
 class Reconciler:
-    """See the module. reconcile() may run for several images at once.
-
-    :param clock: seconds since the epoch
-    """
+    """See the module. reconcile() may run for several images at once."""
 
     def __init__(
         self,
         glance: ports.Images,
-        engine: ports.Engine,
         rule_book: rule_books.RuleBook,
-        ledger: ledgers.Ledger,
-        limits: planner.Limits,
-        clock: Callable[[], float],
+        books: booking.Books,
+        order_book: all_orders.OrderBook,
+        ways: Ways,
     ) -> None:
         self._glance = glance
-        self._engine = engine
         self._rule_book = rule_book
-        self._ledger = ledger
-        self._limits = limits
-        self._clock = clock
+        self._books = books
+        self._order_book = order_book
+        self._ways = ways
+        self._courses: Mapping[str, Course] = {
+            histories.COPY_IMAGE: ways.imports,
+            histories.RBD_STREAM: ways.streams,
+        }
         self._lock = threading.Lock()
         self._failures: dict[images.ImageId, int] = {}
 
-    def reconcile(self, image_id: images.ImageId) -> Outcome:
+    def reconcile(self, image_id: images.ImageId) -> booking.Outcome:
         """Look at one image; never raises."""
         try:
             outcome = self._look(image_id)
         except exceptions.ImageNotFound:
-            LOG.debug('image=%s is not in Glance', image_id)
-            self._ledger.forget(image_id)
-            outcome = Outcome()
+            outcome = self._let_go(image_id)
         except exceptions.DistributorError as exc:
             return self._try_again(image_id, exc)
         except Exception as exc:
@@ -101,46 +139,123 @@ class Reconciler:
         be woken when its turn has come.
         """
         rules = self._rule_book.rules
-        missing = planner.missing_stores(image, rules.policies.decide(image))
-        history = self._ledger.history(image.id)
-        if history.request is not None or set(history.setbacks) - {*missing}:
+        ledger = self._books.ledger
+        history = ledger.history(image.id).under(_circumstances(image, rules))
+        orders = self._order_book.of(image.id)
+        decided = rules.policies.decide(image)
+        routes = self._ways.router.routes(
+            image, decided, orders, history, rules
+        )
+        remembered = ledger.history(image.id)
+        if (
+            remembered.request is not None
+            or set(remembered.setbacks) - {*routes}
+            or not remembered.verified <= image.stores
+        ):
             return False
-        setbacks = history.under(_circumstances(image, rules)).setbacks
-        return self._ledger.will_wake(
+        return ledger.will_wake(
             image.id,
             [
-                store
-                for store in missing
-                if store not in setbacks or not setbacks[store].is_permanent
+                (store, route.engine or '')
+                for store, route in routes.items()
+                if route.engine is not None
+                or store not in history.setbacks
+                or not history.setbacks[store].is_permanent
             ],
         )
 
-    def _look(self, image_id: images.ImageId) -> Outcome:
+    def remembered(self) -> set[images.ImageId]:
+        """The images that anything is remembered of."""
+        return {*self._books.ledger.remembered(), *self._order_book.pending()}
+
+    def begin_round(self) -> None:
+        """Prepare for a look at all images."""
+        self._ways.router.note_copy_image(None)
+        self._rule_book.set_known_stores(self._glance.stores())
+
+    def end_round(self) -> None:
+        """Tidy up after a look at all images."""
+        self._ways.streams.sweep()
+
+    def _look(self, image_id: images.ImageId) -> booking.Outcome:
         rules = self._rule_book.rules
+        report = self._ways.streams.report(image_id)
         image = self._glance.get(image_id)
         decided = rules.policies.decide(image)
-        history = self._ledger.history(image_id)
+        history = self._books.ledger.history(image_id)
         history = history.under(_circumstances(image, rules))
-        missing = planner.missing_stores(image, decided)
-        history = self._judge(image, history)
-        history = self._watch_for_stall(image, history, missing)
-        history = self._refuse_unknown(history, missing, rules)
-        history = history.pruned(missing)
-        plan = self._ledger.plan(image, decided, history)
+        orders = self._order_book.of(image_id)
+        history = self._heed(orders, history)
+        sight = booking.Sight(
+            image, report, all_routes.missing_stores(image, decided, orders)
+        )
+        history = self._ways.streams.follow(sight, history)
+        history = self._ways.imports.follow(sight, history)
+        routes = self._ways.router.routes(
+            image, decided, orders, history, rules
+        )
+        history = self._note_routes(routes, history).pruned(sight.missing)
+        self._order_book.settle(image, decided, routes, history, orders)
+        priority = _PRIORITY_OF_ORDERS if orders else decided.priority
+        return self._carry_out(sight, routes, priority, history)
+
+    def _carry_out(
+        self,
+        sight: booking.Sight,
+        routes: planner.Routes,
+        priority: int,
+        history: histories.History,
+    ) -> booking.Outcome:
+        image = sight.image
+        plan = self._books.ledger.plan(image, routes, priority, history)
         for wait in plan.waits:
             LOG.debug(
                 'image=%s store=%s waits: %s',
-                image_id,
+                image.id,
                 wait.store,
                 wait.reason,
             )
         if not plan.stores:
-            return Outcome(plan.look_again_s)
-        return self._copy(image, decided, plan, history)
+            return booking.Outcome(plan.look_again_s)
+        return self._courses[plan.engine].begin(sight, plan, routes, history)
 
-    def _try_again(self, image_id: images.ImageId, exc: Exception) -> Outcome:
+    def _heed(
+        self, orders: all_routes.Orders, history: histories.History
+    ) -> histories.History:
+        """Forget what stands against a store that was just ordered."""
+        for store, order in orders.items():
+            if order.is_new:
+                history = history.without_setback(store)
+                self._books.ledger.let_probe(store)
+        return history
+
+    def _note_routes(
+        self, routes: planner.Routes, history: histories.History
+    ) -> histories.History:
+        """Note which stores no engine can serve, and which again can."""
+        now = self._books.clock()
+        for store, route in routes.items():
+            if route.engine is None:
+                history = history.with_dead_end(store, route.reason)
+            else:
+                history = history.with_chance(store, now)
+        return history
+
+    def _let_go(self, image_id: images.ImageId) -> booking.Outcome:
+        """Forget an image that is gone, once its stream has ended."""
+        LOG.debug('image=%s is not in Glance', image_id)
+        if self._ways.streams.let_go(image_id):
+            self._books.ledger.hand_back(image_id)
+            return booking.Outcome(look_again_s=1.0)
+        self._order_book.forget(image_id)
+        self._books.ledger.forget(image_id)
+        return booking.Outcome()
+
+    def _try_again(
+        self, image_id: images.ImageId, exc: Exception
+    ) -> booking.Outcome:
         """Put an image off; say so of the first, which may be an outage's."""
-        self._ledger.hand_back(image_id)
+        self._books.ledger.hand_back(image_id)
         with self._lock:
             is_first = not self._failures
             failures = self._failures.get(image_id, 0) + 1
@@ -152,9 +267,9 @@ class Reconciler:
                 image_id,
                 exc,
             )
-        wait_s = retry.delay_s(self._limits.backoff, failures, image_id)
+        wait_s = retry.delay_s(self._books.limits.backoff, failures, image_id)
         LOG.debug('image=%s next try in %.0f s: %s', image_id, wait_s, exc)
-        return Outcome(wait_s)
+        return booking.Outcome(wait_s)
 
     def _note_success(self, image_id: images.ImageId) -> None:
         with self._lock:
@@ -163,255 +278,23 @@ class Reconciler:
         if is_last:
             LOG.info('All images can be looked at again')
 
-    # -- what became of the import under way
 
-    def _judge(
-        self, image: images.Image, history: histories.History
-    ) -> histories.History:
-        now = self._clock()
-        request = history.request
-        if request is not None and following.has_ended(image, request, now):
-            history = self._settle(image, history, request)
-        task = self._glance.import_task(image)
-        request = following.follow(image, task, history.request, now)
-        if request is None:
-            return history
-        return self._settle(image, history.with_request(request), request)
-
-    def _settle(
-        self,
-        image: images.Image,
-        history: histories.History,
-        request: histories.Request,
-    ) -> histories.History:
-        """Book the outcome of each store that has one."""
-        now = self._clock()
-        verdicts = {
-            store: following.judge(image, request, store, now)
-            for store in request.stores
-        }
-        told = ''
-        if following.Verdict.FAILED in verdicts.values():
-            told = self._last_words(image)
-        for store, verdict in verdicts.items():
-            if verdict is following.Verdict.COPIED:
-                history = self._arrived(image, history, store)
-            elif verdict is following.Verdict.FAILED:
-                reason = f'{following.failure(image, store)}{told}'
-                history = self._failed(image, history, store, reason)
-        if following.has_ended(image, request, now):
-            history = history.with_request(None)
-        else:
-            left = following.pending(verdicts)
-            history = history.with_request(
-                dataclasses.replace(request, stores=left)
-            )
-        self._ledger.keep(image.id, history)
-        return history
-
-    def _last_words(self, image: images.Image) -> str:
-        task = self._glance.last_import_task(image.id)
-        return (
-            f'; its task says: {task.message}' if task and task.message else ''
-        )
-
-    def _watch_for_stall(
-        self,
-        image: images.Image,
-        history: histories.History,
-        missing: Sequence[images.StoreId],
-    ) -> histories.History:
-        """Give up waiting for an import that shows no sign of life."""
-        request = history.request
-        now = self._clock()
-        if request is None or not planner.is_stuck(
-            request, image, self._limits, now
-        ):
-            return history
-        if not missing:
-            # A lock that nobody gives back any more, and nobody needs.
-            return history.with_request(None)
-        if request.is_stuck:
-            return history
-        silent_s = now - request.progress_s
-        suspect = following.being_written(image, request)
-        LOG.warning(
-            'image=%s import %s is stuck: no sign of life for %.0f s, at '
-            '%s. See the log of the Glance API host and the health of that '
-            "store's cluster; Glance lets the lock be broken after an hour.",
-            image.id,
-            image.import_task,
-            silent_s,
-            'its begin' if suspect is None else f'store {suspect} or staging',
-        )
-        history = history.with_request(
-            dataclasses.replace(request, is_stuck=True)
-        )
-        if suspect is not None:
-            reason = f'the import was stuck for {silent_s:.0f} s'
-            history = self._failed(image, history, suspect, reason)
-        return history
-
-    # -- what to ask for
-
-    def _refuse_unknown(
-        self,
-        history: histories.History,
-        missing: Sequence[images.StoreId],
-        rules: rule_books.Rules,
-    ) -> histories.History:
-        if rules.known_stores is None:
-            return history
-        for store in missing:
-            if store not in rules.known_stores:
-                history = history.with_refusal(
-                    store, f'Glance has no store {store}'
-                )
-        return history
-
-    def _copy(
-        self,
-        image: images.Image,
-        decided: decisions.Decisions,
-        plan: planner.Plan,
-        history: histories.History,
-    ) -> Outcome:
-        """Have the engine start, and book what it says."""
-        try:
-            self._start(image, plan, history)
-        except exceptions.AlreadyPresent as exc:
-            LOG.debug('image=%s %s', image.id, exc)
-            return Outcome(self._limits.poll_s)
-        except exceptions.ImportInProgress as exc:
-            LOG.debug('image=%s %s', image.id, exc)
-            return self._locked_out(image, history)
-        except exceptions.StoreUnknown:
-            self._rule_book.set_known_stores(self._glance.stores())
-            raise
-        except (
-            exceptions.NotCopyable,
-            exceptions.ImportDisabled,
-            exceptions.AccessDenied,
-        ) as exc:
-            missing = planner.missing_stores(image, decided)
-            return self._refused(image, missing, history, str(exc))
-        reasons = {d.site.store: d.reason for d in decided.by_site}
-        for store in plan.stores:
-            self._report(
-                image, store, placements.State.COPYING, reasons[store], 0.0
-            )
-        return Outcome(plan.look_again_s)
-
-    def _start(
-        self,
-        image: images.Image,
-        plan: planner.Plan,
-        history: histories.History,
-    ) -> None:
-        """Start the copy; give the slot back if that fails."""
-        try:
-            self._engine.start(image, plan.stores)
-        except BaseException:
-            self._ledger.keep(image.id, history)
-            raise
-        now = self._clock()
-        request = histories.Request(plan.stores, now, now)
-        self._ledger.keep(image.id, history.with_request(request))
-
-    def _locked_out(
-        self, image: images.Image, history: histories.History
-    ) -> Outcome:
-        """Somebody else was first, or a lock we thought stale is not yet."""
-        if history.request is not None:
-            request = history.request.seen('still locked', self._clock())
-            history = history.with_request(request)
-        self._ledger.keep(image.id, history)
-        return Outcome(look_again_s=self._limits.poll_s)
-
-    def _refused(
-        self,
-        image: images.Image,
-        missing: Sequence[images.StoreId],
-        history: histories.History,
-        reason: str,
-    ) -> Outcome:
-        """Glance will not copy this image: trying again changes nothing.
-
-        That is believed when it is said a second time: right after an image
-        was saved, an API host at a database server that lags may not know.
-        """
-        is_final = all(store in history.setbacks for store in missing)
-        for store in missing:
-            if is_final:
-                history = history.with_refusal(store, reason)
-            else:
-                history = history.with_failure(
-                    store, reason, self._limits.backoff, self._clock()
-                )
-            self._report(image, store, placements.State.FAILED, reason, 0.0)
-        if is_final:
-            LOG.warning(
-                'image=%s is not tried again until it, the policies or the '
-                'sites change, or a resync is asked for: %s',
-                image.id,
-                reason,
-            )
-        self._ledger.keep(image.id, history)
-        return Outcome(look_again_s=1.0)
-
-    # -- what to say
-
-    def _arrived(
-        self,
-        image: images.Image,
-        history: histories.History,
-        store: images.StoreId,
-    ) -> histories.History:
-        self._ledger.note_success(store)
-        reason = 'Glance lists the store'
-        seconds = self._seconds(history)
-        self._report(image, store, placements.State.PRESENT, reason, seconds)
-        return history.with_success(store)
-
-    def _failed(
-        self,
-        image: images.Image,
-        history: histories.History,
-        store: images.StoreId,
-        reason: str,
-    ) -> histories.History:
-        self._ledger.note_failure(store, reason)
-        seconds = self._seconds(history)
-        self._report(image, store, placements.State.FAILED, reason, seconds)
-        return history.with_failure(
-            store, reason, self._limits.backoff, self._clock()
-        )
-
-    def _seconds(self, history: histories.History) -> float:
-        """How long the import under way has lasted."""
-        request = history.request
-        return 0.0 if request is None else self._clock() - request.started_s
-
-    def _report(
-        self,
-        image: images.Image,
-        store: images.StoreId,
-        state: placements.State,
-        reason: str,
-        seconds: float,
-    ) -> None:
-        LOG.info(
-            'placement image=%(image)s store=%(store)s state=%(state)s '
-            'engine=%(engine)s seconds=%(seconds).1f reason=%(reason)s',
-            {
-                'image': image.id,
-                'store': store,
-                'state': state.value,
-                'engine': self._engine.name,
-                'seconds': seconds,
-                'reason': reason,
-            },
-        )
+def build(
+    glance: ports.Images,
+    engines: Engines,
+    rule_book: rule_books.RuleBook,
+    books: booking.Books,
+    order_book: all_orders.OrderBook,
+) -> Reconciler:
+    """Put a reconciler together."""
+    streams = all_streams.Streams(engines.rbd_stream, books)
+    router = routers.Router(books, streams.obstacles)
+    imports = all_imports.Imports(
+        glance, engines.copy_image, rule_book, books, router.note_copy_image
+    )
+    return Reconciler(
+        glance, rule_book, books, order_book, Ways(imports, streams, router)
+    )
 
 
 def _circumstances(image: images.Image, rules: rule_books.Rules) -> object:

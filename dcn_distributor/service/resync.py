@@ -17,7 +17,6 @@ do are queued, so its memory does not grow with their number.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterable
 import threading
 
 from oslo_log import log
@@ -26,7 +25,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import retry
-from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import reconciler as reconcilers
 
 LOG = log.getLogger(__name__)
 
@@ -34,8 +33,6 @@ LOG = log.getLogger(__name__)
 class Resync:
     """See the module.
 
-    :param is_settled: tells whether an image just read needs no look
-    :param remembered: gives the images that anything is remembered of
     :param enqueue: has an image looked at
     :param interval_s: seconds between the end of one and the next
     :param backoff: pauses when Glance does not answer
@@ -44,17 +41,13 @@ class Resync:
     def __init__(
         self,
         glance: ports.Images,
-        rule_book: rule_books.RuleBook,
-        is_settled: Callable[[images.Image], bool],
-        remembered: Callable[[], Iterable[images.ImageId]],
+        reconciler: reconcilers.Reconciler,
         enqueue: Callable[[images.ImageId], None],
         interval_s: float,
         backoff: retry.Backoff,
     ) -> None:
         self._glance = glance
-        self._rule_book = rule_book
-        self._is_settled = is_settled
-        self._remembered = remembered
+        self._reconciler = reconciler
         self._enqueue = enqueue
         self._interval_s = interval_s
         self._backoff = backoff
@@ -98,18 +91,19 @@ class Resync:
 
     def _look_at_all(self) -> None:
         LOG.debug('Resync begins')
-        self._rule_book.set_known_stores(self._glance.stores())
+        self._reconciler.begin_round()
         seen = queued = 0
-        unseen = set(self._remembered())
+        unseen = self._reconciler.remembered()
         for image in self._glance.list():
             if self._stopping.is_set():
                 return
             seen += 1
             unseen.discard(image.id)
-            if not self._is_settled(image):
+            if not self._reconciler.is_settled(image):
                 queued += 1
                 self._enqueue(image.id)
         for image_id in unseen:
             # Deleted, most likely, and we did not hear of it.
             self._enqueue(image_id)
+        self._reconciler.end_round()
         LOG.info('Resync: %d images seen, %d to be looked at', seen, queued)

@@ -16,13 +16,13 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcn_distributor.core import decisions
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import load as loads
 from dcn_distributor.core import planner
 from dcn_distributor.core import retry
-from dcn_distributor.core import sites
+from dcn_distributor.core import routes
+from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 
 NOW = 1_700_000_000.0
@@ -33,6 +33,8 @@ LIMITS = planner.Limits(
     poll_s=10.0,
     stall_s=900.0,
     backoff=retry.Backoff(base_s=5.0, cap_s=600.0),
+    transfers=3,
+    stores_per_transfer=2,
 )
 some_stores = st.frozensets(st.sampled_from(NAMES)).map(
     lambda names: frozenset(images.StoreId(name) for name in names)
@@ -48,17 +50,23 @@ def an_image(stores=frozenset(), status='active', **attributes):
     )
 
 
-def decided_for(wanted):
-    by_site = tuple(
-        decisions.Decision(
-            sites.Site(sites.SiteName(name), images.StoreId(name), {}),
-            name in wanted,
-            'policy' if name in wanted else None,
-            'because',
-        )
+def routed(missing, engine='copy-image'):
+    return {
+        images.StoreId(name): routes.Route(engine, 'because')
         for name in NAMES
-    )
-    return decisions.Decisions(0, by_site)
+        if name in missing
+    }
+
+
+COPY_IMAGE, RBD_STREAM = 'copy-image', 'rbd-stream'
+ENGINES = (COPY_IMAGE, RBD_STREAM)
+SLOW = transfers.Wishes(rate_bytes_s=1e6)
+all_routes = st.builds(
+    routes.Route,
+    engine=st.sampled_from([*ENGINES, None]),
+    reason=st.just('because'),
+    wishes=st.sampled_from([transfers.NO_WISHES, SLOW]),
+)
 
 
 @st.composite
@@ -76,33 +84,43 @@ def pasts(draw):
             progress_s=min(draw(times), NOW),
             progress=draw(st.none() | st.just('something')),
             is_stuck=draw(st.booleans()),
+            engine=draw(st.sampled_from(ENGINES)),
         )
+        if request.engine == RBD_STREAM:
+            request = dataclasses.replace(
+                request, is_stuck=False, progress_s=NOW
+            )
     return histories.History(request=request, setbacks=setbacks)
 
 
 @st.composite
 def all_loads(draw):
     load = loads.IDLE
-    for number in range(draw(st.integers(0, 3))):
+    for number in range(draw(st.integers(0, 5))):
         other = images.ImageId(f'00000000-0000-0000-0000-00000000010{number}')
         load = load.with_running(
-            other, draw(some_stores), is_stuck=draw(st.booleans())
+            other,
+            draw(some_stores),
+            is_stuck=draw(st.booleans()),
+            engine=draw(st.sampled_from(ENGINES)),
         )
     troubles = {
-        store: loads.Trouble(2, 'it failed', draw(times))
+        (store, draw(st.sampled_from(ENGINES))): loads.Trouble(
+            2, 'it failed', draw(times)
+        )
         for store in draw(some_stores)
     }
     return dataclasses.replace(load, troubles=troubles)
 
 
-cases = st.tuples(some_stores, some_stores, pasts(), all_loads())
+cases = st.tuples(
+    st.dictionaries(st.sampled_from(NAMES), all_routes), pasts(), all_loads()
+)
 
 
 def plan_of(case):
-    present, wanted, history, load = case
-    image = an_image(present)
-    decided = decided_for(wanted)
-    return planner.plan(image, decided, history, load, LIMITS, NOW)
+    ways, history, load = case
+    return planner.plan(an_image(), ways, history, load, LIMITS, NOW)
 
 
 @given(cases)
@@ -111,35 +129,36 @@ def test_a_plan_is_the_same_each_time(case):
 
 
 @given(cases)
-def test_only_what_is_wanted_and_missing_is_asked_for(case):
-    present, wanted, _, _ = case
+def test_what_is_asked_for_goes_the_way_it_was_routed(case):
+    ways = case[0]
+    plan = plan_of(case)
 
-    assert set(plan_of(case).stores) <= wanted - present
+    for store in plan.stores:
+        assert ways[store].engine == plan.engine
+        assert ways[store].wishes == plan.wishes
 
 
 @given(cases)
 def test_no_plan_asks_for_more_than_the_limits_allow(case):
-    load = case[3]
+    load = case[2]
     plan = plan_of(case)
 
-    assert len(plan.stores) <= LIMITS.stores_per_import
-    if load.busy >= LIMITS.imports:
+    assert len(plan.stores) <= LIMITS.stores(plan.engine)
+    if load.busy(plan.engine) >= LIMITS.slots(plan.engine):
         assert not plan.stores
 
 
 @given(cases)
 def test_every_missing_store_is_asked_for_or_waits_with_a_reason(case):
-    present, wanted, history, _ = case
+    ways, history, _ = case
     if history.request is not None:
         return
     plan = plan_of(case)
 
-    missing = wanted - present
     waiting = {wait.store for wait in plan.waits}
     asked = set(plan.stores)
-    left = missing - asked - waiting
-    # The rest of a full import goes with the next one, which a look in a
-    # moment begins.
+    left = set(ways) - asked - waiting
+    # The rest goes with the next request, which a look in a moment begins.
     assert not left or asked
     assert not waiting & asked
     assert all(wait.reason for wait in plan.waits)
@@ -148,41 +167,61 @@ def test_every_missing_store_is_asked_for_or_waits_with_a_reason(case):
 @given(cases)
 def test_nothing_is_forgotten(case):
     """Whatever is missing, something will bring the image back."""
-    present, wanted, history, _ = case
     plan = plan_of(case)
 
-    permanent = {s for s, b in history.setbacks.items() if b.is_permanent}
-    if wanted - present - permanent:
+    if any(route.engine is not None for route in case[0].values()):
         assert plan.look_again_s or plan.needs_slot or plan.needs_probe
 
 
 @given(cases)
 def test_a_store_in_trouble_is_asked_for_alone(case):
-    _, _, history, load = case
+    _, history, load = case
     plan = plan_of(case)
 
-    suspects = set(load.troubles) | set(history.setbacks)
-    if set(plan.stores) & suspects:
+    troubled = {s for s, engine in load.troubles if engine == plan.engine}
+    if set(plan.stores) & (troubled | set(history.setbacks)):
         assert len(plan.stores) == 1
 
 
 @given(cases)
-def test_success_leaves_nothing_to_do(case):
-    _, wanted, _, load = case
-
-    plan = plan_of((wanted, wanted, histories.EMPTY, load))
-
-    assert plan == planner.Plan()
-
-
-@given(cases, st.sampled_from(['queued', 'saving', 'deactivated', 'killed']))
-def test_only_an_active_image_is_copied(case, status):
-    _, wanted, _, load = case
-    image = an_image(status=status)
-
-    plan = planner.plan(
-        image, decided_for(wanted), histories.EMPTY, load, LIMITS, NOW
+def test_an_engine_in_trouble_with_a_store_leaves_it_to_the_other(case):
+    ways, _, load = case
+    others = dataclasses.replace(
+        load,
+        running={},
+        troubles={
+            turn: trouble
+            for turn, trouble in load.troubles.items()
+            if turn[0] in ways and turn[1] != ways[turn[0]].engine
+        },
     )
+
+    plan = plan_of((ways, histories.EMPTY, others))
+
+    open_ways = {s for s, r in ways.items() if r.engine is not None}
+    assert bool(plan.stores) == bool(open_ways)
+
+
+@given(cases)
+def test_nothing_is_begun_where_a_copy_is_under_way(case):
+    _, history, _ = case
+    request = history.request
+    plan = plan_of(case)
+    if request is None or not plan.stores:
+        return
+
+    # But for an import: when Glance would break its lock anyway; or, when it
+    # gives no sign of life, a stream to where it does not go.
+    assert request.engine == COPY_IMAGE
+    if not planner.is_lock_stale(request, an_image(), LIMITS, NOW):
+        assert request.is_stuck
+        assert plan.engine == RBD_STREAM
+        assert not set(plan.stores) & set(request.stores)
+
+
+@given(cases)
+def test_success_leaves_nothing_to_do(case):
+    plan = plan_of(({}, histories.EMPTY, case[2]))
 
     assert plan == planner.Plan()
 
@@ -214,7 +253,7 @@ def test_a_stale_lock_is_no_obstacle_but_to_an_image_that_may_yet_stage():
 
     def asked(image):
         return planner.plan(
-            image, decided_for({'dcn0'}), history, loads.IDLE, LIMITS, later
+            image, routed({'dcn0'}), history, loads.IDLE, LIMITS, later
         ).stores
 
     later = NOW + 3700
@@ -231,7 +270,7 @@ def test_an_import_that_is_remembered_is_always_looked_at_again():
     image = an_image({images.StoreId('dcn0')})
 
     plan = planner.plan(
-        image, decided_for({'dcn0'}), history, loads.IDLE, LIMITS, NOW + 500
+        image, routed({'dcn0'}), history, loads.IDLE, LIMITS, NOW + 500
     )
 
     assert plan.look_again_s is not None

@@ -132,5 +132,4 @@ def test_all_that_is_wanted_arrives_in_the_end(story):
         if is_active:
             assert world.stores(image_id) == set(STORES)
         assert image_id not in world.ledger.remembered()
-    assert world.ledger.load.busy == 0
     assert not world.ledger.load.running

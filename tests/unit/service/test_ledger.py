@@ -37,7 +37,8 @@ class Bench:
         )
         return self.ledger.plan(
             image,
-            test_planner.decided_for(wanted or {'dcn0'}),
+            test_planner.routed(wanted or {'dcn0'}),
+            0,
             histories.History(request=request),
         ).stores
 
@@ -83,7 +84,7 @@ def test_a_slot_not_used_goes_to_the_next(bench):
 
 
 def test_while_no_slot_is_free_nobody_is_woken_for_a_store(bench):
-    bench.ledger.note_failure('dcn0', 'it failed')
+    bench.ledger.note_failure(('dcn0', 'copy-image'), 'it failed')
     for number in range(5):
         bench.look(number)
     bench.look(8, 'dcn1')
@@ -95,7 +96,7 @@ def test_while_no_slot_is_free_nobody_is_woken_for_a_store(bench):
 
 
 def test_a_store_in_trouble_is_tried_before_others_get_a_slot(bench):
-    bench.ledger.note_failure('dcn0', 'it failed')
+    bench.ledger.note_failure(('dcn0', 'copy-image'), 'it failed')
     bench.look(1)
     for number in range(2, 9):
         bench.look(number, 'dcn1')
@@ -108,7 +109,7 @@ def test_a_store_in_trouble_is_tried_before_others_get_a_slot(bench):
 
 
 def test_a_store_whose_turn_comes_while_no_slot_is_free_gets_its_turn(bench):
-    bench.ledger.note_failure('dcn0', 'it failed')
+    bench.ledger.note_failure(('dcn0', 'copy-image'), 'it failed')
     for number in range(2, 9):
         bench.look(number, 'dcn1')
     bench.clock.advance(3600)
@@ -121,7 +122,7 @@ def test_a_store_whose_turn_comes_while_no_slot_is_free_gets_its_turn(bench):
 
 def test_stores_in_trouble_never_take_all_slots(bench):
     for store in ('dcn0', 'dcn1', 'dcn2'):
-        bench.ledger.note_failure(store, 'it failed')
+        bench.ledger.note_failure((store, 'copy-image'), 'it failed')
     for number, store in enumerate(('dcn0', 'dcn1', 'dcn2')):
         bench.look(number, store)
     bench.clock.advance(3600)
@@ -132,11 +133,11 @@ def test_stores_in_trouble_never_take_all_slots(bench):
 
 def test_a_store_that_waited_longest_is_tried_first(bench):
     for store in ('dcn0', 'dcn1'):
-        bench.ledger.note_failure(store, 'it failed')
+        bench.ledger.note_failure((store, 'copy-image'), 'it failed')
         bench.look(store, store)
     bench.clock.advance(3600)
     assert bench.ledger.take_due() == ('dcn0',)
-    bench.ledger.note_failure('dcn0', 'it failed')
+    bench.ledger.note_failure(('dcn0', 'copy-image'), 'it failed')
     bench.ledger.hand_back(images.ImageId('dcn0'))
     bench.look('dcn0', 'dcn0')
 

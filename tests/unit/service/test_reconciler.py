@@ -250,7 +250,7 @@ def test_a_lock_left_behind_by_an_import_that_did_all_is_let_be():
     world.run(3600)
 
     assert image_id not in world.ledger.remembered()
-    assert world.ledger.load.busy == 0
+    assert not world.ledger.load.running
 
 
 def test_a_new_agent_finds_the_import_of_the_old_one():
@@ -424,7 +424,7 @@ def test_an_image_deleted_while_it_is_copied_is_forgotten():
     world.run(60)
 
     assert image_id not in world.ledger.remembered()
-    assert world.ledger.load.busy == 0
+    assert not world.ledger.load.running
 
 
 def test_an_image_deactivated_while_it_is_copied_is_left_alone():

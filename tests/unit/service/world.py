@@ -14,6 +14,7 @@
 from collections.abc import Iterable
 import heapq
 
+from dcn_distributor.core import choosing
 from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import planner
@@ -21,7 +22,9 @@ from dcn_distributor.core import policies
 from dcn_distributor.core import retry
 from dcn_distributor.core import sites
 from dcn_distributor.engines import copy_image
+from dcn_distributor.service import books as booking
 from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import orders
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import rules as rule_books
 from tests.fakes import clock as fake_clock
@@ -87,19 +90,21 @@ class World:
             lambda: (self.sites, policies.PolicySet(self.rules, self.sites))
         )
         self.ledger = ledgers.Ledger(self.limits, self.clock)
-        self.reconciler = reconcilers.Reconciler(
+        self.order_book = orders.OrderBook()
+        self.reconciler = reconcilers.build(
             self.glance,
-            copy_image.CopyImage(self.glance),
+            reconcilers.Engines(copy_image.CopyImage(self.glance), None),
             self.rule_book,
-            self.ledger,
-            self.limits,
-            self.clock,
+            booking.Books(
+                self.ledger, self.limits, choosing.Options(), self.clock
+            ),
+            self.order_book,
         )
         self.resync()
 
     def resync(self) -> None:
         """Do as the periodic look at all images does."""
-        self.rule_book.set_known_stores(self.glance.stores())
+        self.reconciler.begin_round()
         for image in self.glance.list():
             if not self.reconciler.is_settled(image):
                 self.hint(image.id)
