@@ -29,10 +29,11 @@ from dcn_distributor.core import placements
 
 EPILOG = """\
 For every site: whether it should hold the image, by which policy and field
-of it, and how it stands there (see status --help for the states). For every
-policy: what it expects and what it found in the image, + where that holds
-and ! where not; a policy matches if all of it holds. json and yaml have the
-same in full.
+of it, what the policies wish of the way there and whose wish that is, and
+how it stands there (see status --help for the states). What no policy
+wishes, the configuration settles. For every policy: what it expects and what
+it found in the image, + where that holds and ! where not; a policy matches
+if all of it holds. json and yaml have the same in full.
 
 exit codes:
   0  explained, whatever the states are
@@ -101,7 +102,12 @@ class Explain(show.ShowOne):  # type: ignore[misc]
         stdout.write(f'{_about(self._image)}\n')
         self.formatter.emit_list(
             ('Site', 'State', 'Policies say', 'How it stands'),
-            [self._site(cell) for cell in self._row.cells],
+            [
+                self._site(cell, site)
+                for cell, site in zip(
+                    self._row.cells, self._explanation.sites, strict=True
+                )
+            ],
             stdout,
             parsed_args,
         )
@@ -109,9 +115,12 @@ class Explain(show.ShowOne):  # type: ignore[misc]
             stdout.write(f'{line}\n')
         return 0
 
-    def _site(self, cell: placements.Placement) -> Sequence[str]:
+    def _site(
+        self, cell: placements.Placement, site: explanations.SiteExplanation
+    ) -> Sequence[str]:
         decision = cell.decision
         reason = '' if decision.reason in cell.reason else cell.reason
+        says = '; '.join((decision.reason, *map(str, site.wishes)))
         how = (
             rendering.progress(self._image, cell),
             rendering.tries(cell, self._now_s, None),
@@ -120,7 +129,7 @@ class Explain(show.ShowOne):  # type: ignore[misc]
         return (
             decision.site.name,
             rendering.state(cell),
-            rendering.printable(decision.reason),
+            rendering.printable(says),
             ': '.join(part for part in how if part),
         )
 
@@ -175,6 +184,10 @@ def _site_record(
         'wanted_by': list(site.wanted_by),
         'denied_by': list(site.denied_by),
         'excluded_by': list(site.excluded_by),
+        'transfer': {
+            wish.key: {'value': wish.value, 'policy': wish.policy}
+            for wish in site.wishes
+        },
         'state': cell.state.value,
         'reason': cell.reason,
         'copied_bytes': cell.copied_bytes,

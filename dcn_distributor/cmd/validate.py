@@ -21,8 +21,9 @@ from dcn_distributor.core import policies
 
 EPILOG = f"""\
 Every problem is one line on stderr, FILE:LINE:COLUMN: and what is wrong;
-doubtful is what can have no effect, FILE:LINE: warning: and why. Nothing
-is asked of Glance: whether it has the stores, the agent looks at start.
+doubtful is what can have no effect, or names a ceph.conf that this host
+cannot read, FILE:LINE: warning: and why. Nothing is asked of Glance or of
+a cluster: whether they are as told, the agent looks at start.
 
 {cli.EXIT_CODES}
 
@@ -60,8 +61,8 @@ class Validate(command.Command):  # type: ignore[misc]
             _, settings = self.app.read_configuration()
             sites_file = sites_file or settings.sites_file
             placement_file = placement_file or settings.placement_file
-        policy_set = _load(sites_file, placement_file)
-        warnings = policy_set.warnings()
+        policy_set, doubts = _load(sites_file, placement_file)
+        warnings = (*doubts, *policy_set.warnings())
         for warning in warnings:
             self.app.stderr.write(f'{warning}\n')
         self.app.stdout.write(
@@ -72,18 +73,23 @@ class Validate(command.Command):  # type: ignore[misc]
         return cli.USAGE if warnings and parsed_args.strict else cli.DONE
 
 
-def _load(sites_file: str, placement_file: str) -> policies.PolicySet:
-    """Load both files; a broken one does not hide the other's problems."""
+def _load(
+    sites_file: str, placement_file: str
+) -> tuple[policies.PolicySet, tuple[str, ...]]:
+    """Load both files, with the doubts about the first.
+
+    A broken one does not hide the other's problems.
+    """
     # pydantic and ruamel.yaml take a third of the time of --help.
     from dcn_distributor.conf import placement
     from dcn_distributor.conf import sites
 
     try:
-        all_sites = sites.load(sites_file)
+        all_sites, doubts = sites.inspect(sites_file)
     except exceptions.ConfigError as exc:
         problems = exc.problems
     else:
-        return placement.load(placement_file, all_sites)
+        return placement.load(placement_file, all_sites), doubts
     try:
         placement.check(placement_file)
     except exceptions.ConfigError as exc:

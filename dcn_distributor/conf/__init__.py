@@ -23,12 +23,16 @@ from oslo_config import cfg
 from dcn_distributor import exceptions
 from dcn_distributor.conf import agent
 from dcn_distributor.conf import copy_image
+from dcn_distributor.conf import copying
+from dcn_distributor.conf import rbd_stream
 from dcn_distributor.core import choosing
 from dcn_distributor.core import planner
 from dcn_distributor.core import retry
 from dcn_distributor.core import transfers
 
 PROJECT = 'dcn_distributor'
+
+_GROUPS = (agent, copying, copy_image, rbd_stream)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,13 +56,13 @@ class Settings:
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register all options of the package but those of its clients."""
-    agent.register_opts(conf)
-    copy_image.register_opts(conf)
+    for group in _GROUPS:
+        group.register_opts(conf)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """List all options of the package but those of its clients."""
-    return [*agent.list_opts(), *copy_image.list_opts()]
+    return [options for group in _GROUPS for options in group.list_opts()]
 
 
 def read(
@@ -89,7 +93,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
 
     Raises what oslo.config raises of a value that is no good.
     """
-    copying = conf[copy_image.GROUP]
+    importing = conf[copy_image.GROUP]
     return Settings(
         sites_file=conf.sites_file,
         placement_file=conf.placement_file,
@@ -97,16 +101,29 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         workers=conf[agent.GROUP].workers,
         resync_interval_s=conf[agent.GROUP].resync_interval,
         limits=planner.Limits(
-            imports=copying.imports_per_host * copying.glance_hosts,
-            stores_per_import=copying.stores_per_import,
-            poll_s=copying.poll_interval,
-            stall_s=copying.stall_timeout,
+            imports=importing.imports_per_host * importing.glance_hosts,
+            stores_per_import=importing.stores_per_import,
+            poll_s=importing.poll_interval,
+            stall_s=importing.stall_timeout,
             backoff=retry.Backoff(
                 base_s=conf[agent.GROUP].retry_first,
                 cap_s=conf[agent.GROUP].retry_max,
             ),
         ),
-        choice=choosing.Options(),
-        remove_orphans=False,
-        streaming=transfers.Tuning(),
+        choice=copying.options(conf),
+        remove_orphans=conf[copying.GROUP].remove_orphans,
+        streaming=rbd_stream.tuning(conf),
     )
+
+
+def reread_rate(conf: cfg.ConfigOpts) -> float | None:
+    """Read the files again, and return [rbd_stream] rate in bytes per second.
+
+    None for no limit. For SIGHUP: other options that can change at run time
+    change, too. Raises ConfigError; the old rate is for the caller to keep.
+    """
+    try:
+        conf.mutate_config_files()
+        return rbd_stream.rate(conf)
+    except (cfg.Error, ValueError) as exc:
+        raise exceptions.ConfigError(str(exc)) from exc

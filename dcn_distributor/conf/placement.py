@@ -17,6 +17,7 @@ import itertools
 import re
 from typing import Annotated
 from typing import Any
+from typing import ClassVar
 from typing import Literal
 
 import pydantic
@@ -26,10 +27,12 @@ from dcn_distributor.conf import yaml_files
 from dcn_distributor.core import globs
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
+from dcn_distributor.core import rates
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import sizes
 from dcn_distributor.core import text
+from dcn_distributor.core import transfers
 
 _POLICY_NAME = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?')
 _HIGHEST_PRIORITY = 1_000_000
@@ -260,7 +263,38 @@ class _Labels(schema.Model):
     labels: _Selector
 
 
+class _Transfer(schema.Model):
+    engine: Literal['auto', 'copy-image', 'rbd-stream'] | None = None
+    source: Literal['central', 'nearest'] | None = None
+    verify: Literal['full', 'checksum', 'size'] | None = None
+    rate: Annotated[float, _parsed(rates.parse)] | None = None
+
+    def to_core(self) -> transfers.Wishes:
+        """Make wishes of what the file says."""
+        return transfers.Wishes(
+            self.engine and transfers.EngineChoice(self.engine),
+            self.source and transfers.SourceChoice(self.source),
+            self.verify and transfers.Verify(self.verify),
+            self.rate,
+        )
+
+
+def _wishful(transfer: _Transfer, info: pydantic.ValidationInfo) -> _Transfer:
+    """Refuse a block that has no effect."""
+    if info.data.get('deny'):
+        raise text.Malformed(
+            'a deny policy sends nothing anywhere, so it has no transfer'
+        )
+    if not transfer.model_fields_set:
+        raise text.Malformed('expected at least one key, found none')
+    return transfer
+
+
 class _Policy(schema.Model):
+    misplaced: ClassVar = dict.fromkeys(
+        _Transfer.model_fields, "it stands in 'transfer'"
+    )
+
     match: _Block
     sites: Annotated[
         Annotated[Any, pydantic.PlainValidator(_all), pydantic.Tag('<all>')]
@@ -271,6 +305,9 @@ class _Policy(schema.Model):
     exclude: schema.OneOrMore[_KnownSite] = ()
     deny: schema.Boolean = False
     priority: _Priority = 0
+    transfer: (
+        Annotated[_Transfer, pydantic.AfterValidator(_wishful)] | None
+    ) = None
 
     def to_core(self, name: str, origin: str) -> policies.Policy:
         """Make a policy of what the file says."""
@@ -282,6 +319,11 @@ class _Policy(schema.Model):
             deny=self.deny,
             priority=self.priority,
             origin=origin,
+            wishes=(
+                self.transfer.to_core()
+                if self.transfer
+                else transfers.NO_WISHES
+            ),
         )
 
     def _selection(self) -> policies.Selection:

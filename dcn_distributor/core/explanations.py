@@ -42,17 +42,31 @@ class PolicyExplanation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class WishExplanation:
+    """One wish of the way there, such as ``engine rbd-stream``, and whose."""
+
+    key: str
+    value: str
+    policy: str
+
+    def __str__(self) -> str:
+        return f'{self.key} {self.value} by {self.policy}'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class SiteExplanation:
     """The decision for one site, and every matching policy's say in it.
 
     Policies are named highest priority first, ties by name; a policy that
-    matches and is in none of the three does not select the site.
+    matches and is in none of the three does not select the site. `wishes`
+    are those of the decision.
     """
 
     decision: decisions.Decision
     wanted_by: tuple[str, ...]
     denied_by: tuple[str, ...]
     excluded_by: tuple[str, ...]
+    wishes: tuple[WishExplanation, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

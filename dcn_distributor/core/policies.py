@@ -18,6 +18,8 @@
 4. Priority hides no policy's sites. It settles which of several policies a
    decision names, and whose turn it is when copies have to wait. Ties go by
    name; the order of the file means nothing.
+5. What the policies that want a site wish of the way there adds up, too:
+   each wish comes from the one of highest priority that has it.
 
 Nothing here asks whether the image can be copied, or already is.
 """
@@ -37,10 +39,15 @@ from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
 from dcn_distributor.core import transfers
+from dcn_distributor.core import wishing
 
 # How many sets of policies that matched together are remembered with their
 # decisions: 1.6 KiB each for 200 sites.
 _REMEMBERED = 1024
+
+# How many combinations of a policy and wishes are remembered with their
+# decisions, which those sets share: up to 40 KiB each for 200 sites.
+_REMEMBERED_WISHES = 256
 
 _LONGEST_CONDITION = 160
 
@@ -95,7 +102,10 @@ class LabelledSites:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy of placement.yaml, which `origin` names as ``FILE:LINE``."""
+    """One policy of placement.yaml, which `origin` names as ``FILE:LINE``.
+
+    A deny policy has no wishes.
+    """
 
     name: str
     match: matching.Block
@@ -143,6 +153,8 @@ class PolicySet:
             for site in all_sites
         }
         self._settled = functools.lru_cache(_REMEMBERED)(self._settle)
+        self._names = tuple(site.name for site in all_sites)
+        self._wishing = functools.lru_cache(_REMEMBERED_WISHES)(_wishing)
 
     def decide(self, image: images.Image) -> decisions.Decisions:
         """Decide for every site, in the order of sites.yaml."""
@@ -187,9 +199,28 @@ class PolicySet:
             settled.update(voice.exclusions)
         for voice in (*placing, *denying):
             settled.update(voice.says)
+        settled.update(self._wishes(voices))
         return decisions.Decisions(
             _priority([v.policy for v in voices]), tuple(settled.values())
         )
+
+    def _wishes(self, voices: Sequence['_Voice']) -> '_Said':
+        """Say again what has wishes, of those sites that are wanted."""
+        placing = [v for v in voices if not v.policy.deny]
+        if all(v.policy.wishes == transfers.NO_WISHES for v in placing):
+            return {}
+        denied = 0
+        for voice in voices:
+            denied |= voice.reach if voice.policy.deny else 0
+        claims = [wishing.Claim(v.reach, v.policy.wishes) for v in placing]
+        said = {}
+        for part in wishing.spread(claims, denied):
+            if part.wishes != transfers.NO_WISHES:
+                says = self._wishing(placing[part.decider], part.wishes)
+                for place in wishing.places(part.sites):
+                    name = self._names[place]
+                    said[name] = says[name]
+        return said
 
 
 _NO_MATCH = 'not wanted: no policy matches'
@@ -202,9 +233,11 @@ class _Voice:
     """What a policy says of the sites when it matches.
 
     Each mapping is in the order of sites.yaml; `unselected` has all sites.
+    `reach` has a bit for each site of `says`, by its place in that order.
     """
 
     policy: Policy
+    reach: int
     says: _Said
     exclusions: _Said
     unselected: _Said
@@ -213,6 +246,11 @@ class _Voice:
     def of(cls, policy: Policy, all_sites: sites.Sites) -> '_Voice':
         return cls(
             policy,
+            sum(
+                1 << place
+                for place, site in enumerate(all_sites)
+                if policy.reaches(site)
+            ),
             {
                 site.name: _wanted_or_denied(policy, site)
                 for site in all_sites
@@ -225,6 +263,13 @@ class _Voice:
             },
             {site.name: _unselected(policy, site) for site in all_sites},
         )
+
+
+def _wishing(voice: _Voice, wishes: transfers.Wishes) -> _Said:
+    return {
+        name: dataclasses.replace(decision, wishes=wishes)
+        for name, decision in voice.says.items()
+    }
 
 
 def _wanted_or_denied(policy: Policy, site: sites.Site) -> decisions.Decision:
@@ -267,8 +312,16 @@ def _explain(
     wanting = [p for p in placing if p.reaches(site)]
     excluding = [p for p in placing if p.excludes(site)]
     denying = [p for p in matching_policies if p.deny and p.reaches(site)]
+    heard = [] if denying else wanting
     if denying or wanting:
-        decision = _wanted_or_denied((denying or wanting)[0], site)
+        decision = dataclasses.replace(
+            _wanted_or_denied((denying or wanting)[0], site),
+            wishes=functools.reduce(
+                transfers.Wishes.filled_from,
+                (p.wishes for p in heard),
+                transfers.NO_WISHES,
+            ),
+        )
     elif excluding:
         decision = _excluded(excluding[0], site)
     elif placing:
@@ -276,8 +329,24 @@ def _explain(
     else:
         decision = decisions.Decision(site, False, None, _NO_MATCH)
     return explanations.SiteExplanation(
-        decision, _names(wanting), _names(denying), _names(excluding)
+        decision,
+        _names(wanting),
+        _names(denying),
+        _names(excluding),
+        tuple(_explain_wishes(heard)),
     )
+
+
+def _explain_wishes(
+    wanting: Sequence[Policy],
+) -> Iterator[explanations.WishExplanation]:
+    """Say whose each wish is: that of the first that has it."""
+    told = set()
+    for policy in wanting:
+        for key, value in wishing.words(policy.wishes).items():
+            if key not in told:
+                told.add(key)
+                yield explanations.WishExplanation(key, value, policy.name)
 
 
 def _names(policies: Sequence[Policy]) -> tuple[str, ...]:
@@ -304,6 +373,7 @@ def _doubts(policy: Policy, policy_set: PolicySet) -> Iterator[str]:
         yield from _doubts_of_denial(reached, policy_set)
     else:
         yield from _doubts_of_placing(reached, policy_set)
+        yield from _doubts_of_wishes(policy, reached)
 
 
 def _doubts_of_denial(
@@ -325,3 +395,15 @@ def _doubts_of_placing(
             (p.name for p in always if any(map(p.reaches, reached))), 'and'
         )
         yield f'it can never add a site: {denying} denies all of its sites'
+
+
+def _doubts_of_wishes(
+    policy: Policy, reached: Sequence[sites.Site]
+) -> Iterator[str]:
+    if policy.wishes.engine is transfers.EngineChoice.RBD_STREAM:
+        away = [site.name for site in reached if site.cluster is None]
+        if away:
+            yield (
+                'it asks for rbd-stream, but sites.yaml has no cluster for '
+                f'{text.join(away, "and")}'
+            )

@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Comparisons of sizes: ``<=40GiB``, or ``>1GiB, <=40GiB`` for a range."""
+"""Sizes such as ``4MiB``, and comparisons: ``<=40GiB``, ``>1GiB, <=40GiB``."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -36,6 +36,7 @@ _OPERATORS = {
 _COMPARISON = re.compile(
     r'\s*(<=|>=|==|<|>|=)?\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)?\s*([^\s,]*)\s*'
 )
+_SIZE = re.compile(r'\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(\S*)\s*', re.ASCII)
 _EXAMPLE = "write for example '<=40GiB', or '>1GiB, <=40GiB' for a range"
 
 
@@ -76,6 +77,30 @@ def check_satisfiable(comparisons: Sequence[Comparison]) -> None:
         raise text.Malformed(
             f'no size is {text.join((c.written for c in comparisons), "and")}'
         )
+
+
+def parse_size(written: str) -> int:
+    """Parse one size into bytes. Raises text.Malformed, with the offset."""
+    match = _SIZE.fullmatch(written)
+    if match is None:
+        raise text.Malformed(
+            f"expected a size such as '4MiB', found {text.quote(written)}"
+        )
+    number, unit = match.groups()
+    size = decimal.Decimal(number) * _unit(unit, match.start(2))
+    if size != int(size):
+        raise text.Malformed(
+            f'expected whole bytes, found {text.quote(written)}'
+        )
+    return int(size)
+
+
+def write(size_bytes: int) -> str:
+    """Write a size exactly, and as short as that can be; see parse_size()."""
+    for unit in ('PiB', 'TiB', 'GiB', 'MiB', 'KiB'):
+        if size_bytes and size_bytes % UNITS[unit] == 0:
+            return f'{size_bytes // UNITS[unit]}{unit}'
+    return f'{size_bytes}B'
 
 
 def show(size_bytes: int) -> str:

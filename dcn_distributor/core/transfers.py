@@ -62,6 +62,15 @@ class Wishes:
     verify: Verify | None = None
     rate_bytes_s: float | None = None
 
+    def filled_from(self, others: 'Wishes') -> 'Wishes':
+        """Return these, and those of `others` where these say nothing."""
+        return Wishes(
+            self.engine or others.engine,
+            self.source or others.source,
+            self.verify or others.verify,
+            self.rate_bytes_s or others.rate_bytes_s,
+        )
+
 
 NO_WISHES = Wishes()
 

@@ -59,7 +59,9 @@ def test_sample_has_each_option_of_the_package_with_its_help():
     assert missing == [], REMEDY
 
 
-@pytest.mark.parametrize('group', ['agent', 'copy_image'])
+@pytest.mark.parametrize(
+    'group', ['agent', 'copy', 'copy_image', 'rbd_stream']
+)
 def test_sample_has_no_option_that_the_package_lacks(group):
     known = {
         option.dest

@@ -16,6 +16,9 @@ import json
 import pytest
 
 from dcn_distributor.cmd import explain
+from dcn_distributor.core import matching
+from dcn_distributor.core import policies
+from dcn_distributor.core import transfers
 from tests.unit.cmd import desk as desks
 
 
@@ -97,6 +100,7 @@ def test_json_has_all_of_it(desk):
         'wanted_by': ['all-public'],
         'denied_by': [],
         'excluded_by': [],
+        'transfer': {},
         'state': 'absent',
         'reason': 'no import yet',
         'copied_bytes': None,
@@ -119,6 +123,38 @@ def test_json_has_all_of_it(desk):
                 }
             ],
         }
+    ]
+
+
+def test_wishes_are_told_with_whose_they_are(desk):
+    fast = policies.Policy(
+        'fast',
+        matching.Block(()),
+        policies.NamedSites(frozenset({'dcn1'})),
+        priority=1,
+        wishes=transfers.Wishes(
+            engine=transfers.EngineChoice.RBD_STREAM, rate_bytes_s=25e6
+        ),
+    )
+    desk.rules = policies.PolicySet(
+        [*desk.rules.policies, fast], desk.rules.sites
+    )
+    desk.glance.add('cirros')
+
+    table = desk.run('cirros')[1]
+    told = json.loads(desk.run('cirros', '-f', 'json')[1])
+
+    says = (
+        'wanted by policy fast (every image); engine rbd-stream by fast; '
+        'rate 200Mbit/s by fast'
+    )
+    assert f'| dcn1 | absent | {says} |' in ' '.join(table.split())
+    assert [site['transfer'] for site in told['sites']] == [
+        {},
+        {
+            'engine': {'value': 'rbd-stream', 'policy': 'fast'},
+            'rate': {'value': '200Mbit/s', 'policy': 'fast'},
+        },
     ]
 
 

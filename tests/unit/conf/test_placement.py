@@ -277,7 +277,7 @@ def test_empty_match_holds_for_every_image(load):
         pytest.param(
             policy('match: {}\nsites: all\nprioritty: 1\n'),
             "6:5: unknown key 'prioritty'; did you mean 'priority'? (known "
-            'here: match, sites, exclude, deny, priority)',
+            'here: match, sites, exclude, deny, priority, transfer)',
             id='unknown key of a policy',
         ),
         pytest.param(

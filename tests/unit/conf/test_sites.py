@@ -94,13 +94,13 @@ def test_there_may_be_no_sites(load):
         pytest.param(
             HEAD + 'sites: {a: {label: {}}}\n',
             "3:13: unknown key 'label'; did you mean 'labels'? (known here: "
-            'store, labels)',
+            'store, labels, cluster, link)',
             id='unknown key of a site',
         ),
         pytest.param(
             HEAD + 'sites: {store: {stor: x}}\n',
             "3:17: unknown key 'stor'; did you mean 'store'? (known here: "
-            'store, labels)',
+            'store, labels, cluster, link)',
             id='unknown key of a site called as a key',
         ),
         pytest.param(
