@@ -25,6 +25,8 @@ Where a method takes `done`, the call returns at once and `done` is called
 exactly once, from any thread, with the result or the error as a value.
 `done` MUST be quick and MUST NOT raise. A method that takes `done` MAY also
 call it before it returns.
+
+What was closed is of no use: its calls end with ClusterUnavailable.
 """
 
 from collections.abc import Callable
@@ -257,7 +259,11 @@ class Copy(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it, and leave it and its claim for another pass."""
+        """Let go of it, and leave it and its claim for another pass.
+
+        Does not wait: the claim is free as soon as the calls in flight have
+        ended. MAY be called again.
+        """
         ...
 
 

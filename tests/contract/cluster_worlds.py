@@ -34,7 +34,8 @@ class Seen:
     :ivar snapshots: by name, whether each is protected
     :ivar recorded: the objects that exist by the object map of the image,
         and under a snapshot's name by its own; None for one that is invalid
-    :ivar traces: all that Glance would not leave: metadata, locks
+    :ivar stored: the objects that do exist
+    :ivar details: all else by which one could tell who made it
     """
 
     size_bytes: int
@@ -42,7 +43,8 @@ class Seen:
     features: int
     snapshots: Mapping[str, bool]
     recorded: Mapping[str, frozenset[int] | None]
-    traces: frozenset[str] = frozenset()
+    stored: frozenset[int]
+    details: frozenset[str] = frozenset()
 
 
 class Site(Protocol):

@@ -12,28 +12,35 @@
 """Worlds for the contract suite, and the lab that one of them needs."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import deployment
 from tests.contract import cluster_worlds
 from tests.contract import fake_clusters
+from tests.contract import real_worlds
 from tests.contract import worlds
 from tests.labs import running_lab  # noqa: F401
+
+if TYPE_CHECKING:
+    from tests.contract import real_clusters
 
 
 @pytest.fixture(scope='session')
 def logged_in(
     running_lab: deployment.Lab,  # noqa: F811
-) -> Iterator[worlds.RealWorld]:
+) -> Iterator[real_worlds.RealWorld]:
     """Return a world for the session: to log in takes longer than a test."""
-    world = worlds.RealWorld(running_lab)
+    world = real_worlds.RealWorld(running_lab)
     yield world
     world.close()
 
 
 @pytest.fixture
-def real_world(logged_in: worlds.RealWorld) -> Iterator[worlds.RealWorld]:
+def real_world(
+    logged_in: real_worlds.RealWorld,
+) -> Iterator[real_worlds.RealWorld]:
     yield logged_in
     logged_in.clean()
 
@@ -43,8 +50,32 @@ def world(request: pytest.FixtureRequest) -> worlds.World:
     """Return a world, once a fake and once a real one."""
     if request.param == 'fake':
         return worlds.FakeWorld()
-    real: worlds.RealWorld = request.getfixturevalue('real_world')
+    real: real_worlds.RealWorld = request.getfixturevalue('real_world')
     return real
+
+
+@pytest.fixture(scope='session')
+def connected(
+    running_lab: deployment.Lab,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> 'Iterator[real_clusters.RealWorld]':
+    """Return a world for the session: its own connections stay open."""
+    # Needs rados and rbd, which the fakes do without.
+    from tests.contract import real_clusters
+
+    made = real_clusters.RealWorld(
+        running_lab, tmp_path_factory.mktemp('clusters')
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def real_world_of_clusters(
+    connected: 'real_clusters.RealWorld',
+) -> 'Iterator[real_clusters.RealWorld]':
+    with connected.in_use():
+        yield connected
 
 
 @pytest.fixture
@@ -58,12 +89,13 @@ def threaded_world() -> Iterator[fake_clusters.ThreadedWorld]:
     params=[
         'virtual',
         'threads',
+        pytest.param('ceph', marks=pytest.mark.lab),
     ]
 )
 def clusters(request: pytest.FixtureRequest) -> cluster_worlds.World:
     """Return two clusters: twice fake, once real."""
     if request.param == 'virtual':
         return fake_clusters.VirtualWorld()
-    name = {'threads': 'threaded_world', 'ceph': 'real_clusters'}
+    name = {'threads': 'threaded_world', 'ceph': 'real_world_of_clusters'}
     made: cluster_worlds.World = request.getfixturevalue(name[request.param])
     return made

@@ -74,6 +74,7 @@ class FakeSite:
                 each: None if known is None else frozenset(known)
                 for each, known in maps.items()
             },
+            stored=frozenset(image.objects),
         )
 
     def put(

@@ -15,6 +15,7 @@ The fakes as the real one; see test_clusters.py.
 """
 
 from collections.abc import Callable
+import functools
 
 import pytest
 
@@ -52,6 +53,31 @@ def _soon(world: World, call: Callable[[], filling.Result]) -> filling.Result:
 
     world.settle(succeeds)
     return results[0]
+
+
+def _reopen(
+    world: World,
+    cluster: storage.Cluster,
+    image_id: images.ImageId,
+    size_bytes: int = SIZE,
+    object_bytes: int = OBJECT,
+) -> storage.Copy:
+    """Open a copy that was left; its claim is free when all calls ended."""
+    return _soon(
+        world, lambda: cluster.open_copy(image_id, size_bytes, object_bytes)
+    )
+
+
+def _clear_up(
+    world: World,
+    cluster: storage.Cluster,
+    image_id: images.ImageId,
+    is_registered: bool = False,
+) -> bool:
+    """Clear what was left."""
+    return _soon(
+        world, lambda: cluster.clear(image_id, is_registered=is_registered)
+    )
 
 
 # -- to discard, to leave ---------------------------------------------------
@@ -128,6 +154,47 @@ def test_closed_copy_waits_for_another_pass(
     assert list(cluster.leftovers()) == [image_id]
 
 
+def test_closed_copy_is_unavailable(clusters: World) -> None:
+    cluster = clusters.sites[0].connect()
+    copy = cluster.open_copy(filling.new_id(), SIZE, OBJECT)
+
+    copy.close()
+
+    for call in (
+        functools.partial(copy.write, 0, noise(CHUNK)),
+        functools.partial(copy.read, 0, CHUNK),
+        functools.partial(copy.checksum, 0, CHUNK),
+    ):
+        end = filling.answer(clusters, call)
+        assert isinstance(end, exceptions.ClusterUnavailable)
+    for step in (copy.take_snapshot, copy.rename, copy.discard, copy.release):
+        with pytest.raises(exceptions.ClusterUnavailable):
+            step()
+
+
+def test_calls_in_flight_end_though_the_copy_is_closed(
+    clusters: World,
+) -> None:
+    site = clusters.sites[0]
+    image_id = filling.new_id()
+    copy = site.connect().open_copy(image_id, SIZE, OBJECT)
+    ends: dict[int, object] = {}
+
+    for offset in range(0, 2 * OBJECT, CHUNK):
+        chunk = noise()[offset : offset + CHUNK]
+        copy.write(offset, chunk, functools.partial(ends.__setitem__, offset))
+    copy.close()
+
+    clusters.settle(lambda: len(ends) == 2 * OBJECT // CHUNK)
+    again = _reopen(clusters, site.connect(), image_id)
+    for offset, end in ends.items():
+        assert isinstance(end, int | exceptions.DistributorError)
+        if isinstance(end, int):
+            data = filling.read(clusters, again, offset, CHUNK)
+            assert data == noise()[offset : offset + CHUNK]
+    again.discard()
+
+
 @STAGES
 @pytest.mark.parametrize('other', [False, True], ids=['same', 'another'])
 def test_copy_is_taken_up_at_any_stage(
@@ -147,7 +214,7 @@ def test_copy_is_taken_up_at_any_stage(
     first.close()
 
     successor = site.connect() if other else cluster
-    copy = successor.open_copy(image_id, SIZE, OBJECT)
+    copy = _reopen(clusters, successor, image_id)
 
     assert not copy.is_fresh
     assert filling.checksum(clusters, copy, 0) == filling.checksum_of(
@@ -187,7 +254,7 @@ def test_copy_of_other_lengths_is_begun_anew(
     go_to_stage(first)
     first.close()
 
-    copy = cluster.open_copy(image_id, size_bytes, object_bytes)
+    copy = _reopen(clusters, cluster, image_id, size_bytes, object_bytes)
 
     assert copy.is_fresh
     assert (copy.size_bytes, copy.object_bytes) == (size_bytes, object_bytes)
@@ -319,7 +386,7 @@ def test_claim_of_a_killed_process_is_taken_over(clusters: World) -> None:
     assert list(cluster.leftovers()) == [image_id]
     assert cluster.remains(image_id) == storage.Remains(None, True, True)
 
-    copy = _soon(clusters, lambda: cluster.open_copy(image_id, SIZE, OBJECT))
+    copy = _reopen(clusters, cluster, image_id)
 
     assert not copy.is_fresh
     found = filling.checksum(clusters, copy, CHUNK)
@@ -338,9 +405,7 @@ def test_draft_of_a_killed_process_is_cleared(clusters: World) -> None:
     site.abandon(image_id, SIZE, OBJECT, ((CHUNK, noise(CHUNK)),))
     cluster = site.connect()
 
-    was_any = _soon(
-        clusters, lambda: cluster.clear(image_id, is_registered=False)
-    )
+    was_any = _clear_up(clusters, cluster, image_id)
 
     assert was_any
     assert site.names() == frozenset()
@@ -387,13 +452,13 @@ def test_stranger_is_in_the_way_of_a_draft(clusters: World) -> None:
     before = site.look(image_id)
 
     with pytest.raises(exceptions.OrphanInTheWay):
-        cluster.open_copy(image_id, SIZE, OBJECT)
+        _reopen(clusters, cluster, image_id)
 
     assert site.look(image_id) == before
     assert cluster.remains(image_id).has_draft
     # Once the stranger is gone, all goes on.
-    cluster.remove_orphan(image_id)
-    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    _soon(clusters, lambda: cluster.remove_orphan(image_id))
+    copy = _reopen(clusters, cluster, image_id)
     assert filling.read_all(clusters, copy) == noise()
     copy.discard()
     assert site.names() == frozenset()
@@ -408,7 +473,7 @@ def test_copy_once_repaired_is_still_a_stranger(clusters: World) -> None:
     site.connect().open_published(image_id).close()
 
     with pytest.raises(exceptions.OrphanInTheWay):
-        site.connect().open_copy(image_id, SIZE, OBJECT)
+        _reopen(clusters, site.connect(), image_id)
 
     assert site.look(image_id) == before
     assert site.read(image_id) == noise()
@@ -425,8 +490,8 @@ def test_copy_replaced_by_a_stranger_is_not_ours(clusters: World) -> None:
     site.put(image_id, OTHER, OBJECT)
 
     with pytest.raises(exceptions.OrphanInTheWay):
-        cluster.open_copy(image_id, SIZE, OBJECT)
-    cluster.clear(image_id, is_registered=False)
+        _reopen(clusters, cluster, image_id)
+    _clear_up(clusters, cluster, image_id)
 
     assert site.read(image_id) == OTHER
     assert site.marks() == frozenset()
@@ -532,7 +597,7 @@ def test_repair_left_behind_is_taken_up(clusters: World) -> None:
     cluster = site.connect()
     assert cluster.remains(image_id).is_claimed
     assert list(cluster.leftovers()) == [image_id]
-    cluster.open_published(image_id).release()
+    _soon(clusters, lambda: cluster.open_published(image_id)).release()
 
     assert not cluster.remains(image_id).is_claimed
     assert _is_clean(site)
@@ -553,7 +618,8 @@ def test_nothing_is_cleared_where_there_is_nothing(
     site = clusters.sites[0]
     image_id = filling.new_id()
 
-    was_any = site.connect().clear(image_id, is_registered=is_registered)
+    cluster = site.connect()
+    was_any = _clear_up(clusters, cluster, image_id, is_registered)
 
     assert not was_any
     assert _is_clean(site)
@@ -569,7 +635,8 @@ def test_stranger_is_not_cleared(
     site.put(image_id, noise(), OBJECT, stage=stage)
     before = site.look(image_id)
 
-    was_any = site.connect().clear(image_id, is_registered=is_registered)
+    cluster = site.connect()
+    was_any = _clear_up(clusters, cluster, image_id, is_registered)
 
     assert not was_any
     assert site.look(image_id) == before
@@ -590,7 +657,7 @@ def test_draft_is_cleared(
     copy.close()
     cluster = site.connect()
 
-    was_any = cluster.clear(image_id, is_registered=is_registered)
+    was_any = _clear_up(clusters, cluster, image_id, is_registered)
 
     assert was_any
     assert site.names() == frozenset()
@@ -610,7 +677,8 @@ def test_draft_beside_a_stranger_is_cleared(
     copy.close()
     site.put(image_id, OTHER, OBJECT)
 
-    was_any = site.connect().clear(image_id, is_registered=is_registered)
+    cluster = site.connect()
+    was_any = _clear_up(clusters, cluster, image_id, is_registered)
 
     assert was_any
     assert site.names() == {image_id}
@@ -629,7 +697,7 @@ def test_unregistered_copy_of_ours_is_cleared(
     go_to_stage(copy)
     copy.close()
 
-    was_any = site.connect().clear(image_id, is_registered=False)
+    was_any = _clear_up(clusters, site.connect(), image_id)
 
     assert was_any
     assert site.names() == frozenset()
@@ -643,7 +711,7 @@ def test_registered_copy_of_ours_is_kept(clusters: World) -> None:
     filling.finish(clusters, site.connect(), image_id, noise()).close()
     cluster = site.connect()
 
-    was_any = cluster.clear(image_id, is_registered=True)
+    was_any = _clear_up(clusters, cluster, image_id, True)
 
     assert was_any
     assert site.look(image_id) == site.look(reference)
@@ -657,7 +725,7 @@ def test_released_copy_is_not_cleared(clusters: World) -> None:
     image_id = filling.new_id()
     filling.publish(clusters, site.connect(), image_id, noise())
 
-    was_any = site.connect().clear(image_id, is_registered=False)
+    was_any = _clear_up(clusters, site.connect(), image_id)
 
     assert not was_any
     assert site.read(image_id) == noise()
@@ -673,7 +741,8 @@ def test_copy_under_repair_is_not_cleared(
     before = site.look(image_id)
     site.connect().open_published(image_id).close()
 
-    was_any = site.connect().clear(image_id, is_registered=is_registered)
+    cluster = site.connect()
+    was_any = _clear_up(clusters, cluster, image_id, is_registered)
 
     assert was_any
     assert site.look(image_id) == before
@@ -694,11 +763,11 @@ def test_copy_with_clones_is_never_removed(clusters: World) -> None:
         lambda: cluster.open_copy(image_id, OBJECT, OBJECT),
     ):
         with pytest.raises(exceptions.NotAnOrphan):
-            call()
+            _soon(clusters, call)
 
     assert site.read(instance, None) == site.read(image_id) == noise()
     assert site.look(image_id).snapshots == {'snap': True}
-    assert cluster.clear(image_id, is_registered=True)
+    assert _clear_up(clusters, cluster, image_id, True)
     assert _is_clean(site)
 
 
@@ -725,11 +794,15 @@ def test_orphan_that_is_not_there_is_not_found(clusters: World) -> None:
         clusters.sites[0].connect().remove_orphan(filling.new_id())
 
 
-def _require_refusal(site: Site, image_id: images.ImageId) -> None:
+def _require_refusal(
+    world: World, site: Site, image_id: images.ImageId
+) -> None:
     before = site.look(image_id), site.read(image_id, None), site.names()
 
+    cluster = site.connect()
+
     with pytest.raises(exceptions.NotAnOrphan):
-        site.connect().remove_orphan(image_id)
+        _soon(world, lambda: cluster.remove_orphan(image_id))
 
     after = site.look(image_id), site.read(image_id, None), site.names()
     assert after == before
@@ -740,7 +813,7 @@ def test_whole_image_is_no_orphan(clusters: World) -> None:
     image_id = filling.new_id()
     site.put(image_id, noise(), OBJECT)
 
-    _require_refusal(site, image_id)
+    _require_refusal(clusters, site, image_id)
 
 
 @pytest.mark.parametrize('stage', ['written', 'snapshot'])
@@ -753,7 +826,7 @@ def test_watched_image_is_no_orphan(clusters: World, stage: str) -> None:
         assert site.connect().remains(image_id).published == storage.Published(
             SIZE, stage == 'snapshot', False, True
         )
-        _require_refusal(site, image_id)
+        _require_refusal(clusters, site, image_id)
 
 
 @pytest.mark.parametrize('stage', ['written', 'snapshot'])
@@ -765,7 +838,7 @@ def test_image_with_other_snapshots_is_no_orphan(
     site.put(image_id, noise(), OBJECT, stage=stage)
     site.take_snapshot(image_id, 'kept')
 
-    _require_refusal(site, image_id)
+    _require_refusal(clusters, site, image_id)
 
 
 def test_image_with_clones_is_no_orphan(clusters: World) -> None:
@@ -774,7 +847,7 @@ def test_image_with_clones_is_no_orphan(clusters: World) -> None:
     site.put(image_id, noise(), OBJECT)
     site.clone(image_id, instance)
 
-    _require_refusal(site, image_id)
+    _require_refusal(clusters, site, image_id)
 
 
 @pytest.mark.parametrize('go_to_stage', [_rename, _publish])
@@ -788,7 +861,7 @@ def test_copy_of_ours_is_no_orphan(
     go_to_stage(copy)
     copy.close()
 
-    _require_refusal(site, image_id)
+    _require_refusal(clusters, site, image_id)
 
 
 def test_copy_in_the_making_is_no_orphan(clusters: World) -> None:

@@ -219,6 +219,9 @@ def test_snapshot_is_closed_twice(clusters: World) -> None:
     image.close()
     image.close()
 
+    for call in (image.read, image.checksum):
+        end = filling.answer(clusters, functools.partial(call, 0, CHUNK))
+        assert isinstance(end, exceptions.ClusterUnavailable)
     again = cluster.open_snapshot(image_id)
     assert filling.read_all(clusters, again) == noise()
 

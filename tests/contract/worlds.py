@@ -9,39 +9,34 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The worlds the contracts are checked in: a fake one and a real one.
+"""What a world is that the contracts are checked in, and the fake one.
 
 A world makes and removes images as their owners do, and lets time pass. The
 port under test is `images`; central is the first of `stores`.
 """
 
 from collections.abc import Iterator
-import contextlib
+import copy
 import dataclasses
-import io
-import os
-import sqlite3
-import subprocess
-import threading
-import time
+import hashlib
 from typing import Protocol
-import uuid
-
-from glanceclient.v2 import client as glance_client
-from oslo_config import cfg
 
 from dcn_distributor import exceptions
-from dcn_distributor.clients import glance
 from dcn_distributor.core import images as core_images
 from dcn_distributor.core import ports
-from lab import deployment
 from tests.fakes import clock as fake_clock
 from tests.fakes import glance as fake_glance
 
 PAGE_SIZE = 3
-DEADLINE_S = 120.0
-POLL_S = 0.03
 MIB = 2**20
+
+# API hosts set up in other ways than the one that `images` asks.
+BLIND = fake_glance.Settings(
+    show_multiple_locations=False, enabled_import_methods=('web-download',)
+)
+SMALL = fake_glance.Settings(
+    enabled_backends=('central', 'dcn0'), image_location_quota=2
+)
 
 
 class World(Protocol):
@@ -57,6 +52,7 @@ class World(Protocol):
         hidden: bool = False,
         size_mib: int = 1,
         data: bool = True,
+        content: bytes | None = None,
     ) -> core_images.ImageId:
         """Make an image of a project that is not the agent's."""
         ...
@@ -65,22 +61,65 @@ class World(Protocol):
         """Delete an image."""
         ...
 
+    def deactivate(self, image_id: core_images.ImageId) -> None:
+        """Deactivate an image."""
+        ...
+
+    def delete_from_store(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """Have Glance remove one copy of an image."""
+        ...
+
     def watch(
         self, image_id: core_images.ImageId
     ) -> Iterator[core_images.Image]:
         """Read an image again and again until its import has ended."""
         ...
 
+    def location(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> core_images.Location:
+        """Return where a store has, or would have, an image."""
+        ...
+
+    def put_copy(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> core_images.Location:
+        """Put a copy into the store that Glance knows nothing of.
+
+        It is whole by all that Glance looks at.
+        """
+        ...
+
+    def holds(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> bool:
+        """Tell whether there is an RBD image of that name in the store."""
+        ...
+
     def leave_orphan(
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
-        """Put data of the image into the store behind Glance's back."""
+        """Leave an RBD image in the store as a glance-api that died does."""
+        ...
+
+    def expect_stray(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """Remove in the end what may lie there and Glance does not know."""
         ...
 
     def remove_orphan(
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
         """Remove it."""
+        ...
+
+    def lose_data(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """Remove a copy from a store behind Glance's back."""
         ...
 
     def lock(
@@ -108,6 +147,14 @@ class World(Protocol):
         """Return the images as a user with a wrong password sees them."""
         ...
 
+    def without_role(self) -> ports.Images:
+        """Return the images as a user without the agent's role sees them."""
+        ...
+
+    def host(self, settings: fake_glance.Settings) -> ports.Images:
+        """Return the images as an API host with these settings has them."""
+        ...
+
 
 class FakeWorld:
     """See World; made of tests.fakes."""
@@ -128,20 +175,34 @@ class FakeWorld:
         hidden: bool = False,
         size_mib: int = 1,
         data: bool = True,
+        content: bytes | None = None,
     ) -> core_images.ImageId:
         """See World."""
+        content = bytes(size_mib * MIB) if content is None else content
         image = self._glance.add(
             visibility=visibility,
             is_hidden=hidden,
-            size_bytes=size_mib * MIB if data else None,
+            size_bytes=len(content) if data else None,
             status='active' if data else 'queued',
             stores=frozenset(self.stores[:1] if data else ()),
+            hash_algo='sha512' if data else None,
+            hash_value=hashlib.sha512(content).hexdigest() if data else None,
         )
         return image.id
 
     def delete(self, image_id: core_images.ImageId) -> None:
         """See World."""
         self._glance.delete(image_id)
+
+    def deactivate(self, image_id: core_images.ImageId) -> None:
+        """See World."""
+        self._glance.change(image_id, status='deactivated')
+
+    def delete_from_store(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """See World."""
+        self._glance.delete_from_store(image_id, store)
 
     def watch(
         self, image_id: core_images.ImageId
@@ -151,11 +212,42 @@ class FakeWorld:
         while self._glance.step(image_id):
             yield self.images.get(image_id)
 
+    def location(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> core_images.Location:
+        """See World."""
+        return self._glance.location(image_id, store)
+
+    def put_copy(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> core_images.Location:
+        """See World."""
+        location = self.location(image_id, store)
+        self._glance.data.put(location.url, MIB)
+        return location
+
+    def holds(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> bool:
+        """See World."""
+        return self._glance.data.is_taken(self.location(image_id, store).url)
+
     def leave_orphan(
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
         """See World."""
         self._glance.leave_orphan(image_id, store)
+
+    def expect_stray(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """See World; nobody else sees this one."""
+
+    def lose_data(
+        self, image_id: core_images.ImageId, store: core_images.StoreId
+    ) -> None:
+        """See World."""
+        self._glance.data.remove(self.location(image_id, store).url)
 
     def remove_orphan(
         self, image_id: core_images.ImageId, store: core_images.StoreId
@@ -194,186 +286,16 @@ class FakeWorld:
         other.go_down(error=exceptions.AccessDenied('no'))
         return other
 
+    def without_role(self) -> ports.Images:
+        """See World."""
+        rules = ('copy_image', 'set_image_location', 'stores_info_detail')
+        return self.host(fake_glance.Settings(forbidden=frozenset(rules)))
+
+    def host(self, settings: fake_glance.Settings) -> ports.Images:
+        """See World; it shares all but its settings."""
+        other = copy.copy(self._glance)
+        other.settings = settings
+        return other
+
 
 _STORES = ('central', 'dcn0', 'dcn1')
-
-
-class RealWorld:
-    """See World; a lab's Glance, and the client as the agent has it."""
-
-    def __init__(self, lab: deployment.Lab) -> None:
-        self._lab = lab
-        self._conf = self._configured()
-        self._connected: list[glance.GlanceImages] = []
-        self._made: list[core_images.ImageId] = []
-        self._locked: set[str] = set()
-        self._orphans: list[
-            tuple[core_images.ImageId, core_images.StoreId]
-        ] = []
-        self._admin = glance_client.Client(
-            session=lab.credentials('admin').session()
-        )
-        self.images: ports.Images = self.connect()
-        self.stores = tuple(map(core_images.StoreId, lab.sites))
-
-    def clean(self) -> None:
-        """Remove all that was made here."""
-        for image_id, store in [*self._orphans]:
-            self.remove_orphan(image_id, store)
-        for image_id in [*self._made]:
-            if image_id not in self._locked:
-                for _ in self.watch(image_id):
-                    pass
-            self.delete(image_id)
-        self._locked.clear()
-
-    def close(self) -> None:
-        """Close the connections."""
-        for one in self._connected:
-            one.close()
-        self._admin.http_client.session.session.close()
-
-    def connect(self, **options: object) -> glance.GlanceImages:
-        """Return a client of the agent's user, with other options."""
-        for name, value in options.items():
-            self._conf.set_override(name, value, group='glance')
-        connected = glance.connect(self._conf)
-        for name in options:
-            self._conf.clear_override(name, group='glance')
-        self._connected.append(connected)
-        return connected
-
-    def _configured(self) -> cfg.ConfigOpts:
-        conf = cfg.ConfigOpts()
-        glance.register_opts(conf)
-        conf.register_opts(dict(glance.list_opts())['glance'], group='glance')
-        conf(['--config-file', str(self._lab.agent_conf)])
-        conf.set_override('page_size', PAGE_SIZE, group='glance')
-        return conf
-
-    def create(
-        self,
-        *,
-        visibility: str = 'public',
-        hidden: bool = False,
-        size_mib: int = 1,
-        data: bool = True,
-    ) -> core_images.ImageId:
-        """See World; the data are random."""
-        raw = self._admin.images.create(
-            name=f'contract {uuid.uuid4()}',
-            owner=uuid.uuid4().hex,
-            disk_format='raw',
-            container_format='bare',
-            visibility=visibility,
-            os_hidden=hidden,
-        )
-        image_id = core_images.ImageId(raw.id)
-        self._made.append(image_id)
-        if data:
-            content = io.BytesIO(os.urandom(size_mib * MIB))
-            self._admin.images.upload(image_id, content)
-        return image_id
-
-    def delete(self, image_id: core_images.ImageId) -> None:
-        """See World."""
-        self._admin.images.delete(image_id)
-        self._made.remove(image_id)
-
-    def watch(
-        self, image_id: core_images.ImageId
-    ) -> Iterator[core_images.Image]:
-        """See World."""
-        deadline = time.monotonic() + DEADLINE_S
-        pause = threading.Event()
-        while True:
-            image = self.images.get(image_id)
-            yield image
-            if image.import_task is None:
-                return
-            assert time.monotonic() < deadline, 'the import does not end'
-            pause.wait(POLL_S)
-
-    def leave_orphan(
-        self, image_id: core_images.ImageId, store: core_images.StoreId
-    ) -> None:
-        """See World."""
-        self._rbd(store, 'create', '--size', '1M', f'images/{image_id}')
-        self._orphans.append((image_id, store))
-
-    def remove_orphan(
-        self, image_id: core_images.ImageId, store: core_images.StoreId
-    ) -> None:
-        """See World."""
-        self._rbd(store, 'rm', '--no-progress', f'images/{image_id}')
-        self._orphans.remove((image_id, store))
-
-    def _rbd(self, store: str, *words: str) -> None:
-        conf = self._lab.ceph_conf(store)
-        subprocess.run(['rbd', '-c', conf, *words], check=True)
-
-    def lock(
-        self, image_id: core_images.ImageId, status: str, idle_s: float
-    ) -> None:
-        """See World."""
-        task = self.images.last_import_task(image_id)
-        assert task is not None
-        with self._database() as database:
-            database.execute(
-                'UPDATE tasks SET status = ?, updated_at = '
-                "strftime('%Y-%m-%d %H:%M:%f000', 'now', ?) WHERE id = ?",
-                (status, f'-{idle_s} seconds', task.id),
-            )
-            self._insert_lock(database, image_id, task.id)
-
-    def lock_without_task(self, image_id: core_images.ImageId) -> None:
-        """See World."""
-        with self._database() as database:
-            self._insert_lock(database, image_id, str(uuid.uuid4()))
-
-    @contextlib.contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        """Change Glance's database: no call of its API makes a dead lock."""
-        path = self._lab.directory / 'glance' / 'data' / 'glance.db'
-        connection = sqlite3.connect(path, timeout=DEADLINE_S)
-        with contextlib.closing(connection), connection:
-            yield connection
-
-    def _insert_lock(
-        self, database: sqlite3.Connection, image_id: str, task_id: str
-    ) -> None:
-        self._locked.add(image_id)
-        # A lock that is dropped leaves its row, marked as deleted.
-        database.execute(
-            'DELETE FROM image_properties WHERE image_id = ? '
-            "AND name = 'os_glance_import_task'",
-            (image_id,),
-        )
-        database.execute(
-            'INSERT INTO image_properties '
-            '(image_id, name, value, created_at, updated_at, deleted) '
-            "VALUES (?, 'os_glance_import_task', ?, datetime('now'), "
-            "datetime('now'), 0)",
-            (image_id, task_id),
-        )
-
-    def now(self) -> float:
-        """See World."""
-        return time.time()
-
-    def unreachable(self) -> ports.Images:
-        """See World; nothing listens on port 1."""
-        return self.connect(endpoint_override='http://127.0.0.1:1')
-
-    def rejected(self) -> ports.Images:
-        """See World."""
-        return self.connect(password='wrong')
-
-    def without_role(self) -> ports.Images:
-        """Return the images as a user without the agent's role sees them."""
-        demo = self._lab.credentials('demo')
-        return self.connect(
-            username=demo.username,
-            password=demo.password,
-            project_name=demo.project_name,
-        )

@@ -53,11 +53,16 @@ class Claim:
     process: 'Process'
     made_id: str | None
     is_left: bool = False
+    in_flight: int = 0
 
     @property
     def is_held(self) -> bool:
-        """True unless its holder has left it, or is dead for long enough."""
-        return not self.is_left and not self.process.is_forgotten
+        """True unless its holder has left it, or is dead for long enough.
+
+        It is not left before all calls that were made under it have ended.
+        """
+        is_left = self.is_left and not self.in_flight
+        return not is_left and not self.process.is_forgotten
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -71,6 +76,7 @@ class Operation:
     done: Callable[[Answer], None]
     begun_at: float
     fate: faults.Fate
+    claim: Claim | None
     is_over: bool = False
 
 
@@ -192,6 +198,8 @@ class Ceph:
 
     def _end(self, operation: Operation) -> None:
         operation.is_over = True
+        if operation.claim is not None:
+            operation.claim.in_flight -= 1
         operation.process.in_flight.pop(operation, None)
         self.in_flight_bytes -= operation.size_bytes
 
@@ -284,11 +292,14 @@ class Process:
         size_bytes: int,
         effect: Callable[[bool], Answer],
         done: Callable[[Any], None],
+        claim: Claim | None,
     ) -> None:
         """Do a read, write or checksum; `effect` is told to corrupt it."""
         self.live()
         fate = self.ceph.faults.meet(kind)
         self.live()
+        if claim is not None:
+            claim.in_flight += 1
         self.ceph.submit(
             Operation(
                 self,
@@ -298,5 +309,6 @@ class Process:
                 done,
                 self.ceph.when.now(),
                 fate,
+                claim,
             )
         )

@@ -18,6 +18,7 @@ snapshot to be read is read by librbd, which believes its object map.
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
+from typing import Any
 
 import xxhash
 
@@ -35,11 +36,14 @@ class Pieces:
         self,
         process: fake_ceph.Process,
         image: rbd_pool.RbdImage,
-        snapshot: rbd_pool.Snapshot | None,
+        snapshot: rbd_pool.Snapshot | None = None,
+        claim: fake_ceph.Claim | None = None,
     ) -> None:
         self.process = process
         self.image = image
         self.snapshot = snapshot
+        self.is_open = True
+        self._claim = claim
 
     @property
     def obstacle(self) -> str | None:
@@ -64,6 +68,20 @@ class Pieces:
         ):
             raise ValueError(f'{offset}+{length} is not within one object')
 
+    def begin(
+        self,
+        kind: str,
+        size_bytes: int,
+        effect: Callable[[bool], fake_ceph.Answer],
+        done: Callable[[Any], None],
+    ) -> None:
+        """Begin an operation, unless this was closed."""
+        self.process.live()
+        if self.is_open:
+            self.process.begin(kind, size_bytes, effect, done, self._claim)
+        else:
+            done(exceptions.ClusterUnavailable(f'{kind}: closed'))
+
     def read(
         self,
         offset: int,
@@ -76,14 +94,14 @@ class Pieces:
         def effect(is_corrupt: bool) -> fake_ceph.Answer:
             data = look(offset, length)
             if len(data) < length:
-                return exceptions.VerificationFailed(
+                return exceptions.ClusterUnavailable(
                     f'{self.object_name(offset)}: {len(data)} bytes at '
                     f'{offset}, expected {length}'
                 )
             self.process.ceph.read_bytes += length
             return flip(data) if is_corrupt else data
 
-        self.process.begin('read', length, effect, done)
+        self.begin('read', length, effect, done)
 
     def checksum(
         self, offset: int, length: int, done: storage.ChecksumDone
@@ -101,7 +119,7 @@ class Pieces:
                 len(covered), xxhash.xxh64_intdigest(covered)
             )
 
-        self.process.begin('checksum', 0, effect, done)
+        self.begin('checksum', 0, effect, done)
 
     def stored(self, offset: int, length: int) -> bytes:
         """Return a range as the OSDs have it, past the object map."""
@@ -127,7 +145,6 @@ class FakeReadable:
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
         self._image = pieces.image
-        self._is_open = True
 
     @property
     def size_bytes(self) -> int:
@@ -160,7 +177,6 @@ class FakeReadable:
 
     def read(self, offset: int, length: int, done: storage.ReadDone) -> None:
         """See storage.Readable."""
-        self._require_open()
         self._pieces.read(offset, length, done, self._look)
 
     def _look(self, offset: int, length: int) -> bytes:
@@ -170,16 +186,11 @@ class FakeReadable:
         self, offset: int, length: int, done: storage.ChecksumDone
     ) -> None:
         """See storage.Readable."""
-        self._require_open()
         self._pieces.checksum(offset, length, done)
 
     def close(self) -> None:
         """See storage.Readable."""
-        self._is_open = False
-
-    def _require_open(self) -> None:
-        if not self._is_open:
-            raise ValueError('used after close()')
+        self._pieces.is_open = False
 
 
 class FakeCopy:
@@ -203,7 +214,7 @@ class FakeCopy:
         self._image = image
         self._claim = claim
         self._is_repair = is_repair
-        self._pieces = Pieces(process, image, None)
+        self._pieces = Pieces(process, image, claim=claim)
         self._is_fresh = not is_repair and not image.objects
 
     @property
@@ -232,7 +243,6 @@ class FakeCopy:
 
     def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
         """See storage.Copy."""
-        self._require_open()
         self._pieces.require_piece(offset, len(data))
         if self._image.snapshots and not self._is_repair:
             raise ValueError('write() after take_snapshot()')
@@ -244,18 +254,16 @@ class FakeCopy:
             self._ceph.sent_bytes += sent
             return sent
 
-        self._process.begin('write', len(data), effect, done)
+        self._pieces.begin('write', len(data), effect, done)
 
     def read(self, offset: int, length: int, done: storage.ReadDone) -> None:
         """See storage.Copy."""
-        self._require_open()
         self._pieces.read(offset, length, done, self._pieces.stored)
 
     def checksum(
         self, offset: int, length: int, done: storage.ChecksumDone
     ) -> None:
         """See storage.Copy."""
-        self._require_open()
         self._pieces.checksum(offset, length, done)
 
     def record_objects(self, numbers: Collection[int]) -> None:
@@ -314,10 +322,11 @@ class FakeCopy:
         """See storage.Copy."""
         self._require_open()
         drop_claim(self._process, self._image_id)
-        self._claim.is_left = True
+        self.close()
 
     def close(self) -> None:
         """See storage.Copy."""
+        self._pieces.is_open = False
         self._claim.is_left = True
 
     def _name(self) -> str:
@@ -328,8 +337,8 @@ class FakeCopy:
 
     def _require_open(self) -> None:
         self._process.live()
-        if self._claim.is_left:
-            raise ValueError('used after close() or release()')
+        if not self._pieces.is_open:
+            raise exceptions.ClusterUnavailable('the copy was closed')
 
     def _require_filling(self) -> None:
         self._require_open()

@@ -106,7 +106,7 @@ class Faults:
         """Let a read give less than was asked for, which is an error."""
         self.fail(
             'read',
-            exceptions.VerificationFailed('read: fewer bytes than asked for'),
+            exceptions.ClusterUnavailable('read: fewer bytes than asked for'),
             nth=nth,
             times=times,
         )

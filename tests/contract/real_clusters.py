@@ -1,0 +1,243 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Two clusters of a lab as a world for the contract. See cluster_worlds.
+
+The implementation is used as the agent does, with the agent's key.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+from dcn_distributor.clients.ceph import cluster as ceph_cluster
+from dcn_distributor.clients.ceph import options as ceph_options
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import storage
+from lab import deployment
+from lab import rbd_images
+from tests import waiting
+from tests.contract import cluster_worlds
+from tests.contract import dying_pass
+
+USER = 'dcn-distributor'
+TIMEOUT_S = 10.0
+UNREACHABLE_S = 1.0
+DEADLINE_S = 90.0
+
+
+class RealSite:
+    """See Site."""
+
+    def __init__(self, lab: deployment.Lab, name: str, scratch: Path) -> None:
+        self._lab = lab
+        self._name = name
+        self._scratch = scratch
+        self._pool = rbd_images.Pool(lab.ceph_conf(name))
+        self._handles: list[storage.Cluster] = []
+        self._names: frozenset[str] = frozenset()
+        self._objects: frozenset[str] = frozenset()
+        self.fsid = self._pool.fsid
+        self.pool = self._pool.name
+
+    def begin(self) -> None:
+        """Note what is there already: a test is not to see it."""
+        self._names, self._objects = self._pool.names(), self._pool.objects()
+
+    def end(self) -> None:
+        """Close what was opened, remove what was made."""
+        while self._handles:
+            self._handles.pop().close()
+        self._pool.wipe(self.names(), self.strays() | self.marks())
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        self._pool.close()
+
+    def _settings(self, fsid: str | None = None) -> sites.Cluster:
+        conf = self._lab.ceph_conf(self._name, f'client.{USER}')
+        return sites.Cluster(conf, USER, self.pool, fsid)
+
+    def _open(
+        self, settings: sites.Cluster, timeout_s: float
+    ) -> storage.Cluster:
+        options = ceph_options.Options(connections=2, timeout_s=timeout_s)
+        handle = ceph_cluster.Cluster(settings, options)
+        self._handles.append(handle)
+        return handle
+
+    def connect(self, fsid: str | None = None) -> storage.Cluster:
+        """See Site."""
+        return self._open(self._settings(fsid), TIMEOUT_S)
+
+    def unreachable(self) -> storage.Cluster:
+        """See Site; nothing listens on port 1."""
+        conf = self._scratch / 'unreachable.conf'
+        conf.write_text(
+            '[global]\nmon_host = 127.0.0.1:1\nauth_client_required = none\n'
+        )
+        return self._open(
+            sites.Cluster(str(conf), USER, self.pool), UNREACHABLE_S
+        )
+
+    def names(self) -> frozenset[str]:
+        """See Site."""
+        return self._pool.names() - self._names
+
+    def look(self, name: str) -> cluster_worlds.Seen:
+        """See Site."""
+        stored = self._pool.look(name)
+        details = set(stored.traces)
+        for snapshot, encoded in stored.maps.items():
+            details.add(f'map {snapshot} {encoded and encoded.hex()}')
+        return cluster_worlds.Seen(
+            size_bytes=stored.size_bytes,
+            object_bytes=stored.object_bytes,
+            features=stored.features,
+            snapshots=stored.snapshots,
+            recorded={
+                snapshot: None if encoded is None else _numbers(encoded)
+                for snapshot, encoded in stored.maps.items()
+            },
+            stored=stored.objects,
+            details=frozenset(details),
+        )
+
+    def put(
+        self, name: str, data: bytes, object_bytes: int, *, stage: str = ''
+    ) -> None:
+        """See Site."""
+        self._pool.put(name, data, object_bytes, stage=stage)
+
+    def overwrite(self, name: str, offset: int, data: bytes) -> None:
+        """See Site."""
+        self._pool.overwrite(name, offset, data)
+
+    def rename(self, old: str, new: str) -> None:
+        """See Site."""
+        self._pool.rename(old, new)
+
+    def clone(self, parent: str, name: str) -> None:
+        """See Site."""
+        self._pool.clone(parent, name)
+
+    def take_snapshot(self, name: str, snapshot: str) -> None:
+        """See Site."""
+        self._pool.take_snapshot(name, snapshot)
+
+    def read(self, name: str, snapshot: str | None = 'snap') -> bytes:
+        """See Site."""
+        return self._pool.read(name, snapshot)
+
+    def flip(self, name: str, offset: int) -> None:
+        """See Site."""
+        self._pool.flip(name, offset)
+
+    def lose_object(self, name: str, number: int) -> None:
+        """See Site."""
+        self._pool.lose_object(name, number)
+
+    def object_name(self, name: str, number: int) -> str:
+        """See Site."""
+        return self._pool.object_name(name, number)
+
+    def watched(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """See Site."""
+        return self._pool.watched(name)
+
+    def abandon(
+        self,
+        image_id: images.ImageId,
+        size_bytes: int,
+        object_bytes: int,
+        writes: cluster_worlds.Writes,
+    ) -> None:
+        """See Site."""
+        settings = self._settings()
+        command = [
+            *(sys.executable, '-m', dying_pass.__name__),
+            *(settings.conf, settings.user, settings.pool, image_id),
+            *(str(size_bytes), str(object_bytes)),
+            *(str(offset) for offset, _ in writes),
+        ]
+        data = b''.join(data for _, data in writes)
+        process = subprocess.run(command, input=data, timeout=DEADLINE_S)
+        assert process.returncode == -signal.SIGKILL
+
+    def strays(self) -> frozenset[str]:
+        """See Site."""
+        return self._pool.strays() - self._objects
+
+    def marks(self) -> frozenset[str]:
+        """See Site."""
+        return self._pool.marks() - self._objects
+
+
+def _numbers(encoded: bytes) -> frozenset[int]:
+    """Read the numbers of the objects that exist from an object map.
+
+    Two bits each behind a header of 18 bytes, which ends with their number
+    (ceph: common/bit_vector.hpp).
+    """
+    count = int.from_bytes(encoded[10:18], 'little')
+    return frozenset(
+        number
+        for number in range(count)
+        if encoded[18 + number // 4] >> 2 * (3 - number % 4) & 3
+    )
+
+
+class RealWorld:
+    """See World."""
+
+    def __init__(self, lab: deployment.Lab, scratch: Path) -> None:
+        first, second = lab.sites[1:3]
+        self.sites = (
+            RealSite(lab, first, scratch),
+            RealSite(lab, second, scratch),
+        )
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep a test's images apart from all others, and remove them."""
+        for site in self.sites:
+            site.begin()
+        try:
+            yield
+        finally:
+            for site in self.sites:
+                site.end()
+
+    def close(self) -> None:
+        """Let go of the clusters."""
+        for site in self.sites:
+            site.close()
+
+    def settle(self, condition: Callable[[], bool]) -> None:
+        """See World."""
+        waiting.until(
+            'what the clusters are to do',
+            condition,
+            deadline_s=DEADLINE_S,
+            pause_s=0.005,
+        )
+
+    def together(self, *calls: Callable[[], None]) -> None:
+        """See World."""
+        with futures.ThreadPoolExecutor() as pool:
+            for future in [pool.submit(call) for call in calls]:
+                future.result()
