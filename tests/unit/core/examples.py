@@ -22,6 +22,7 @@ from dcn_distributor.core import policies
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import sizes
+from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 
 
@@ -117,6 +118,13 @@ _SELECTIONS = st.one_of(
         lambda written: policies.LabelledSites(selectors.parse(written))
     ),
 )
+WISHES = st.just(transfers.NO_WISHES) | st.builds(
+    transfers.Wishes,
+    engine=st.none() | st.sampled_from(transfers.EngineChoice),
+    source=st.none() | st.sampled_from(transfers.SourceChoice),
+    verify=st.none() | st.sampled_from(transfers.Verify),
+    rate_bytes_s=st.none() | st.sampled_from([1e6, 2e6]),
+)
 
 
 def policies_named(names, deny=None):
@@ -129,6 +137,7 @@ def policies_named(names, deny=None):
         exclude=st.frozensets(st.sampled_from(_SITE_NAMES), max_size=1),
         deny=st.booleans() if deny is None else st.just(deny),
         priority=st.integers(-1, 1),
+        wishes=WISHES,
     )
 
 

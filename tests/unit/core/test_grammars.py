@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Selectors, patterns of names and sizes: what they mean, what is refused."""
+"""Selectors, patterns of names, sizes, rates: meaning, and what is refused."""
 
 import time
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import pytest
 
 from dcn_distributor.core import globs
+from dcn_distributor.core import rates
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sizes
 from dcn_distributor.core import text
@@ -203,8 +204,123 @@ def test_size_is_shown_for_people(size_bytes, shown):
     assert sizes.show(size_bytes) == shown
 
 
+@pytest.mark.parametrize(
+    ('written', 'size_bytes'),
+    [
+        ('4MiB', 4 << 20),
+        ('65536', 65536),
+        (' 1.5 kB ', 1500),
+        ('0.5KiB', 512),
+        ('0', 0),
+    ],
+)
+def test_size_is_read_in_bytes(written, size_bytes):
+    assert sizes.parse_size(written) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, "expected a size such as '4MiB', found ''"),
+        ('-1', 0, "expected a size such as '4MiB', found '-1'"),
+        ('4 Mib', 2, "unknown unit 'Mib'"),
+        ('4M', 1, "did you mean 'MB'?"),
+        ('0.3B', 0, "expected whole bytes, found '0.3B'"),
+        ('4MiB 5', 0, 'expected a size'),
+    ],
+)
+def test_malformed_single_size_is_refused(written, offset, message):
+    with pytest.raises(text.Malformed) as caught:
+        sizes.parse_size(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
+@given(st.integers(0, 10**15 - 1) | st.integers(0, 49).map(lambda n: 2**n))
+def test_a_size_that_is_written_is_read_as_it_was(size_bytes):
+    assert sizes.parse_size(sizes.write(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ('written', 'rate_bytes_s', 'shown'),
+    [
+        ('200Mbit', 25_000_000, '200Mbit/s'),
+        ('200Mbit/s', 25_000_000, '200Mbit/s'),
+        ('1 Gbit', 125_000_000, '1Gbit/s'),
+        ('8kbit', 1000, '8kbit/s'),
+        ('25MiB', 25 * 2**20, '25MiB/s'),
+        (' 1.5MiB/s ', 3 * 2**19, '1536KiB/s'),
+        ('25MB', 25_000_000, '200Mbit/s'),
+        ('1kB', 1000, '8kbit/s'),
+        ('2GB', 2_000_000_000, '16Gbit/s'),
+        ('1KiB', 1024, '1KiB/s'),
+        ('2GiB', 2**31, '2GiB/s'),
+        ('0.1234567MB', 123456.7, '987.654kbit/s'),
+    ],
+)
+def test_rate_is_read_in_bytes_a_second(written, rate_bytes_s, shown):
+    assert rates.parse(written) == rate_bytes_s
+    assert rates.show(rate_bytes_s) == shown
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, "expected a rate, found ''; write for example '200Mbit'"),
+        ('fast', 0, "expected a rate, found 'fast'"),
+        ('-5Mbit', 0, 'expected a rate'),
+        ('200', 3, 'expected a unit after 200: kbit, Mbit, Gbit, kB,'),
+        ('200/s', 3, 'expected a unit after 200'),
+        ('200Mb', 3, "unknown unit 'Mb', expected one of kbit, Mbit, Gbit"),
+        ('200Mb', 3, "did you mean 'Mbit'?"),
+        ('200 Mbps', 4, "did you mean 'Mbit'?"),
+        ('200mbit', 3, "did you mean 'Mbit'?"),
+        ('200Kbits', 3, "did you mean 'kbit'?"),
+        ('200mib/s', 3, "did you mean 'MiB'?"),
+        ('200Mbit/min', 0, 'expected a rate'),
+        ('2e3Mbit', 1, "unknown unit 'e3Mbit'"),
+        ('0Mbit', 0, "expected at least 8kbit/s, found '0Mbit'"),
+        ('0.9kB', 0, 'expected at least 8kbit/s'),
+    ],
+)
+def test_malformed_rate_is_refused_where_it_is_wrong(written, offset, message):
+    with pytest.raises(text.Malformed) as caught:
+        rates.parse(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
+@given(
+    st.integers(1, 10**7),
+    st.sampled_from(['', '.5', '.25', '.125']),
+    st.sampled_from(sorted(rates.UNITS)),
+)
+def test_a_rate_that_is_shown_is_read_as_it_was(whole, fraction, unit):
+    rate_bytes_s = (whole + float(f'0{fraction}')) * rates.UNITS[unit]
+    if rate_bytes_s >= rates.LEAST_BYTES_S:
+        assert rates.parse(rates.show(rate_bytes_s)) == rate_bytes_s
+
+
+@given(st.floats(1.01 * rates.LEAST_BYTES_S, 1e12))
+def test_any_rate_is_shown_nearly_as_it_is(rate_bytes_s):
+    shown = rates.parse(rates.show(rate_bytes_s))
+
+    assert shown == pytest.approx(rate_bytes_s, rel=1e-3)
+
+
 @given(st.text() | st.text('{}[],\\*.a1-<>=!() GiB', max_size=40))
-@pytest.mark.parametrize('parse', [globs.parse, sizes.parse, selectors.parse])
+@pytest.mark.parametrize(
+    'parse',
+    [
+        globs.parse,
+        rates.parse,
+        sizes.parse,
+        sizes.parse_size,
+        selectors.parse,
+    ],
+)
 def test_any_text_is_read_or_refused_within_itself(parse, written):
     refused = None
     try:

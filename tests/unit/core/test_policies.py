@@ -18,6 +18,7 @@ import pytest
 from dcn_distributor.core import globs
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
+from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 from tests.unit.core import examples
 from tests.unit.core.examples import policy
@@ -25,6 +26,14 @@ from tests.unit.core.examples import policy
 PUBLIC = matching.OneOf('visibility', ('public',))
 SECRET = matching.Property('export_control', ('yes',))
 RHEL = matching.Name((globs.parse('rhel-{8,9}-*'),))
+
+
+STREAM = transfers.Wishes(engine=transfers.EngineChoice.RBD_STREAM)
+IMPORT = transfers.Wishes(engine=transfers.EngineChoice.COPY_IMAGE)
+SLOW = transfers.Wishes(rate_bytes_s=1e6)
+SLOW_IMPORT = transfers.Wishes(
+    engine=transfers.EngineChoice.COPY_IMAGE, rate_bytes_s=1e6
+)
 
 
 def decide(*all_policies, **attributes):
@@ -155,6 +164,76 @@ def test_a_long_condition_is_cut_in_the_reason():
     assert len(reason) < 200
 
 
+def test_wishes_of_policies_add_up():
+    decisions = decide(
+        policy('first', priority=9, wishes=STREAM),
+        policy('second', where=('dcn1',), wishes=SLOW_IMPORT),
+    )
+
+    assert [d.wishes for d in decisions.by_site] == [
+        STREAM,
+        transfers.Wishes(
+            engine=transfers.EngineChoice.RBD_STREAM, rate_bytes_s=1e6
+        ),
+        STREAM,
+    ]
+
+
+def test_of_equal_priorities_the_name_decides_whose_wish_counts():
+    decisions = decide(policy('b', wishes=IMPORT), policy('a', wishes=STREAM))
+
+    assert {d.wishes for d in decisions.by_site} == {STREAM}
+
+
+def test_wishes_come_from_policies_that_want_the_site_only():
+    decisions = decide(
+        policy('plain', where=('dcn0', 'dcn1')),
+        policy('no match', SECRET, wishes=SLOW),
+        policy('elsewhere', where=('dcn2',), wishes=SLOW),
+        policy('not there', exclude=('dcn0',), priority=9, wishes=STREAM),
+    )
+
+    assert [d.wishes for d in decisions.by_site] == [
+        transfers.NO_WISHES,
+        STREAM,
+        transfers.Wishes(
+            engine=transfers.EngineChoice.RBD_STREAM, rate_bytes_s=1e6
+        ),
+    ]
+
+
+def test_a_site_that_is_denied_has_no_wishes():
+    decisions = decide(
+        policy('golden', wishes=STREAM),
+        policy('ban', deny=True, where=('dcn1',)),
+    )
+
+    assert [d.wishes for d in decisions.by_site] == [
+        STREAM,
+        transfers.NO_WISHES,
+        STREAM,
+    ]
+
+
+def test_explain_says_whose_each_wish_is():
+    policy_set = policies.PolicySet(
+        [
+            policy('a', wishes=SLOW_IMPORT),
+            policy('b', where=('dcn1',), priority=1, wishes=STREAM),
+            policy('ban', deny=True, where=('dcn2',)),
+        ],
+        examples.SITES,
+    )
+
+    explained = policy_set.explain(fake_images.image()).sites
+
+    assert [list(map(str, site.wishes)) for site in explained] == [
+        ['engine copy-image by a', 'rate 8Mbit/s by a'],
+        ['engine rbd-stream by b', 'rate 8Mbit/s by a'],
+        [],
+    ]
+
+
 def test_explain_says_of_each_policy_what_failed():
     policy_set = policies.PolicySet(
         [policy('golden', PUBLIC, RHEL, SECRET, origin='placement.yaml:4')],
@@ -210,6 +289,12 @@ def test_explain_names_every_policy_with_a_say_in_a_site():
             'policy p: its exclude of dcn1 has no effect: its sites (dcn0) '
             'do not include it',
             id='exclude of a site not selected',
+        ),
+        pytest.param(
+            [policy('p', where=('dcn0', 'dcn2'), wishes=STREAM)],
+            'policy p: it asks for rbd-stream, but sites.yaml has no cluster '
+            'for dcn0 and dcn2',
+            id='rbd-stream without a cluster',
         ),
         pytest.param(
             [policy('p', exclude=('dcn7',))],
@@ -281,6 +366,26 @@ def test_the_order_of_policies_means_nothing(data, all_policies, image):
     assert policies.PolicySet(shuffled, examples.SITES).decide(
         image
     ) == policies.PolicySet(all_policies, examples.SITES).decide(image)
+
+
+@given(examples.POLICIES, examples.IMAGES)
+def test_each_wish_is_of_the_first_that_wants_the_site(all_policies, image):
+    policy_set = policies.PolicySet(all_policies, examples.SITES)
+
+    for decision in policy_set.decide(image).by_site:
+        wanting = [
+            p.wishes
+            for p in policy_set.policies
+            if decision.wanted
+            and not p.deny
+            and p.match.holds(image)
+            and p.reaches(decision.site)
+        ]
+        for key in ('engine', 'source', 'verify', 'rate_bytes_s'):
+            wished = [getattr(wishes, key) for wishes in wanting]
+            assert getattr(decision.wishes, key) == next(
+                (wish for wish in wished if wish is not None), None
+            )
 
 
 @given(examples.POLICIES, examples.IMAGES)
