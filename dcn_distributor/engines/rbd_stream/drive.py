@@ -17,6 +17,7 @@ has a thread of its own since it is slower than all the rest, and lets go of
 the interpreter's lock.
 """
 
+from collections import Counter
 from collections.abc import Callable
 import functools
 import hashlib
@@ -60,7 +61,9 @@ class Drive:
     """See the module. run() is for one thread, all else for any.
 
     :param filled: called with a lane's number once its target is whole
-    :param lost: called with a lane's number and error
+    :param lost: called with a lane's number and error, once no write of it
+        is under way any more: one that lands in a copy that was removed
+        meanwhile would leave an object behind
     :param clock: seconds of a steady clock
     """
 
@@ -82,6 +85,8 @@ class Drive:
         self._lost = lost
         self._clock = clock
         self._copies: dict[int, storage.Copy] = {}
+        self._writing: Counter[int] = Counter()
+        self._lost_while_writing: dict[int, exceptions.DistributorError] = {}
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._hasher = hasher
 
@@ -99,15 +104,20 @@ class Drive:
         """Have something done between two steps."""
         self._events.put(event)
 
+    @property
+    def is_over(self) -> bool:
+        """True if every lane is filled or lost, and was told so."""
+        return self._pipeline.is_over and not self._lost_while_writing
+
     def run(self) -> None:
         """Work until every lane is filled or lost."""
         self.begin()
         try:
-            while not self._pipeline.is_over:
+            while True:
                 wait_s = self.turn()
-                if not self._pipeline.is_over:
-                    self.take_in(wait_s)
-            self.turn()
+                if self.is_over:
+                    break
+                self.take_in(wait_s)
         finally:
             if self._hasher is not None:
                 self._hasher.stop()
@@ -161,10 +171,11 @@ class Drive:
                     self._then(self._pipeline.source_was_summed, index),
                 )
             case steps.Write(lane, index, data):
+                self._writing[lane] += 1
                 self._copies[lane].write(
                     self._chunks.offset(index),
                     data,
-                    self._then(self._pipeline.was_written, lane, index),
+                    self._then(self._was_written, lane, index),
                 )
             case steps.Sum(lane, index):
                 self._sum(lane, index)
@@ -174,7 +185,19 @@ class Drive:
             case steps.Filled(lane):
                 self._filled(lane)
             case steps.Lost(lane, error):
-                self._lost(lane, error)
+                self._lost_while_writing[lane] = error
+                self._tell_lost(lane)
+
+    def _was_written(
+        self, lane: int, index: int, result: int | exceptions.DistributorError
+    ) -> None:
+        self._writing[lane] -= 1
+        self._pipeline.was_written(lane, index, result)
+        self._tell_lost(lane)
+
+    def _tell_lost(self, lane: int) -> None:
+        if lane in self._lost_while_writing and not self._writing[lane]:
+            self._lost(lane, self._lost_while_writing.pop(lane))
 
     def _sum(self, lane: int, index: int) -> None:
         copy = self._copies[lane]

@@ -118,6 +118,13 @@ class RbdStream:
             threading.Thread(target=cluster.close, daemon=True).start()
         self._recheck.set()
 
+    def wait_for_checks(self, within_s: float) -> None:
+        """Wait until every cluster was tried once, if that is in time.
+
+        So that an agent that starts does not take all sites for unfit.
+        """
+        self._preconditions.wait(within_s)
+
     def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
         """Name what keeps this engine from serving a store."""
         found = [
@@ -137,12 +144,9 @@ class RbdStream:
         """Begin a transfer. See core.ports.Engine."""
         tuning = self._tuned(wishes)
         with self._lock:
-            running = self._running.get(image.id)
-            if running is not None:
-                if running.stores.issuperset(stores):
-                    return
+            if image.id in self._running or image.id in self._untaken:
                 raise exceptions.CopyInProgress(
-                    f'image {image.id} is on its way to others'
+                    f'a transfer of image {image.id} is under way'
                 )
         transfer = transferring.Transfer(
             image,

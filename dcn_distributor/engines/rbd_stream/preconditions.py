@@ -20,6 +20,7 @@ api/v2/images.py _do_add_locations).
 from collections.abc import Callable
 from collections.abc import Mapping
 import threading
+import time
 
 from oslo_log import log
 
@@ -31,15 +32,11 @@ from dcn_distributor.core import storage
 
 LOG = log.getLogger(__name__)
 
-# A first answer is waited for, so that an agent that starts does not take
-# every site for unfit.
-_FIRST_S = 3.0
-
 _NOT_YET = 'its cluster has not answered yet'
 
 
 class Preconditions:
-    """See the module. Any thread may ask; check() takes a thread's time.
+    """See the module. Any thread may ask, and none but check() waits.
 
     :param changed: called when a site has become fit or unfit
     """
@@ -70,12 +67,16 @@ class Preconditions:
 
     def of_store(self, store: images.StoreId) -> str | None:
         """What keeps a site's cluster from being used, None if nothing."""
-        answered = self._answered.get(store)
-        if answered is None:
-            return 'no site of sites.yaml has this store'
-        answered.wait(_FIRST_S)
         with self._lock:
+            if store not in self._answered:
+                return 'no site of sites.yaml has this store'
             return self._found.get(store, _NOT_YET)
+
+    def wait(self, within_s: float) -> None:
+        """Wait until every site has answered once, if it does in time."""
+        until_s = time.monotonic() + within_s
+        for answered in [*self._answered.values()]:
+            answered.wait(max(0.0, until_s - time.monotonic()))
 
     def of_glance(self) -> str | None:
         """What keeps locations from being added, None if nothing known."""

@@ -111,9 +111,12 @@ class Transfer:
         """Call it off; what is being published may still be finished."""
         self._cancelled.set()
         error = exceptions.Cancelled(reason)
+        with self._state:
+            is_driving = self._drive is not None
         for number, delivery in enumerate(self._deliveries):
-            delivery.give_up(error)
             self._when_driving(_failing(number, error))
+            if not is_driving:
+                delivery.give_up(error)
 
     def set_rate(self, rate_bytes_s: float | None) -> None:
         """Go on at another rate."""

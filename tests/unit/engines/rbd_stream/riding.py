@@ -123,8 +123,7 @@ class Ride:
         self.drive.begin()
         while True:
             wait_s = self.drive.turn()
-            if self.pipeline.is_over:
-                self.drive.turn()
+            if self.drive.is_over:
                 return
             if self.drive.take_in(0):
                 continue

@@ -1,0 +1,358 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The engine on a cloud in memory, with threads: what is there in the end."""
+
+from collections.abc import Iterator
+import random
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import transfers
+from tests import waiting
+from tests.unit.engines.rbd_stream import clouds
+
+EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
+NO_WISHES = transfers.Wishes()
+DONE = transfers.Phase.DONE
+FAILED = transfers.Phase.FAILED
+
+
+@pytest.fixture
+def cloud() -> Iterator[clouds.Cloud]:
+    made = clouds.Cloud()
+    yield made
+    made.close()
+
+
+def content(length: int = 3000, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(length)
+
+
+def assert_at(cloud: clouds.Cloud, image: images.Image, *stores: str) -> None:
+    """Check the copies: bytes, snapshot, location, and nothing else."""
+    expected = cloud.cephs['central'].pool.read(image.id)
+    assert cloud.glance.get(image.id).stores == {'central', *stores}
+    for store in stores:
+        pool = cloud.cephs[store].pool
+        assert pool.read(image.id) == expected
+        assert pool.images[image.id].snapshots['snap'].is_protected
+    assert cloud.strays() == []
+
+
+def test_copies_arrive_and_are_registered(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+
+    engine.start(image, EDGES, NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert [lane.phase for lane in report.lanes] == [DONE, DONE]
+    assert report.read_bytes == 3000
+    assert report.source == 'central'
+    assert image.id in cloud.woken
+    assert engine.report(image.id) is None
+    assert [r.image_id for r in engine.reports()] == [image.id]
+    assert_at(cloud, image, *EDGES)
+
+
+def test_an_image_without_a_byte_arrives(cloud: clouds.Cloud) -> None:
+    image = cloud.add(b'\0')
+    engine = cloud.engine()
+
+    engine.start(image, EDGES, NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert [lane.error for lane in report.lanes] == [None, None]
+    assert_at(cloud, image, *EDGES)
+
+
+def test_a_transfer_under_way_is_not_started_again(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+    engine.start(image, EDGES[:1], NO_WISHES)
+
+    with pytest.raises(exceptions.CopyInProgress):
+        engine.start(image, EDGES[1:], NO_WISHES)
+
+    cloud.wait_for(engine, image.id)
+    assert_at(cloud, image, 'dcn0')
+
+
+@pytest.mark.parametrize('store', clouds.STORES)
+@pytest.mark.parametrize(
+    'step',
+    [
+        'connect',
+        'open',
+        'claim',
+        'create_image',
+        'write',
+        'checksum',
+        'write_map',
+        'create_snapshot',
+        'protect_snapshot',
+        'rename_image',
+        'unclaim',
+    ],
+)
+def test_an_error_at_any_step_is_made_good_by_the_next_pass(
+    cloud: clouds.Cloud, store: str, step: str
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+    cloud.cephs[store].faults.fail(step)
+
+    engine.start(image, EDGES, NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    missing = sorted(set(EDGES) - cloud.glance.get(image.id).stores)
+    if missing:
+        engine.start(cloud.glance.get(image.id), missing, NO_WISHES)
+        report = cloud.wait_for(engine, image.id)
+        assert [lane.error for lane in report.lanes] == [None] * len(missing)
+    engine.sweep()
+
+    waiting.until('all is swept', lambda: not cloud.strays())
+    assert_at(cloud, image, *EDGES)
+
+
+@pytest.mark.filterwarnings(
+    # The threads of a process that was killed end by an exception.
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+)
+@pytest.mark.parametrize(
+    'step',
+    [
+        'claim',
+        'create_image',
+        'write',
+        'checksum',
+        'write_map',
+        'create_snapshot',
+        'protect_snapshot',
+        'rename_image',
+        'unclaim',
+    ],
+)
+def test_a_kill_at_any_step_is_made_good_by_the_next_process(
+    cloud: clouds.Cloud, step: str
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+    killed = []
+
+    def kill() -> None:
+        killed.append(step)
+        cloud.kill()
+
+    cloud.cephs['dcn1'].faults.call(step, kill, nth=1)
+    engine.start(image, EDGES, NO_WISHES)
+    waiting.until('the engine was killed', lambda: killed)
+
+    missing = sorted(set(EDGES) - cloud.glance.get(image.id).stores)
+    if missing:
+        engine = cloud.engine()
+        engine.start(cloud.glance.get(image.id), missing, NO_WISHES)
+        report = cloud.wait_for(engine, image.id)
+        assert [lane.error for lane in report.lanes] == [None] * len(missing)
+    cloud.engine().sweep()
+
+    waiting.until('all is swept', lambda: not cloud.strays())
+    assert_at(cloud, image, *EDGES)
+
+
+def test_a_deleted_image_leaves_nothing(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content(20_000))
+    cloud.cephs['dcn1'].faults.delay(0.02, 'write')
+    engine = cloud.engine()
+    engine.start(image, EDGES, NO_WISHES)
+    waiting.until(
+        'something was sent', lambda: cloud.cephs['dcn1'].sent_bytes > 1000
+    )
+
+    cloud.glance.delete(image.id)
+    engine.cancel(image.id)
+    report = cloud.wait_for(engine, image.id)
+
+    assert all(lane.phase.is_end for lane in report.lanes)
+    assert DONE not in [lane.phase for lane in report.lanes]
+    assert cloud.strays() == []
+    assert not any(ceph.pool.images for ceph in cloud.cephs.values())
+
+
+def test_an_engine_that_stops_leaves_its_work_to_the_next(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content(20_000))
+    cloud.cephs['dcn0'].faults.delay(0.02, 'write')
+    engine = cloud.engine()
+    engine.start(image, EDGES[:1], NO_WISHES)
+    dcn0 = cloud.cephs['dcn0']
+    waiting.until('half was sent', lambda: dcn0.sent_bytes > 10_000)
+
+    engine.stop(within_s=5.0)
+    again = cloud.engine()
+    again.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(again, image.id)
+
+    [lane] = report.lanes
+    assert lane.resumed_bytes >= 9_000
+    assert dcn0.sent_bytes <= 20_000 + 8 * clouds.CHUNK
+    assert_at(cloud, image, 'dcn0')
+
+
+def test_nothing_is_registered_while_an_import_holds_the_lock(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.glance.copy_to_stores(image.id, [EDGES[1]])
+    engine = cloud.engine()
+
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    waiting.until(
+        'it waits for the lock',
+        lambda: (
+            (report := engine.report(image.id))
+            and report.lanes[0].phase is transfers.Phase.PUBLISHING
+        ),
+    )
+    waiting.passes(0.2)
+    assert 'dcn0' not in cloud.glance.get(image.id).stores
+    cloud.glance.finish_all()
+    cloud.wait_for(engine, image.id)
+
+    assert_at(cloud, image, *EDGES)
+
+
+def test_a_source_that_rots_is_never_announced(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content())
+    cloud.cephs['central'].pool.flip(image.id, 1234)
+    engine = cloud.engine()
+
+    engine.start(image, EDGES, NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert [type(lane.error) for lane in report.lanes] == [
+        exceptions.VerificationFailed,
+        exceptions.VerificationFailed,
+    ]
+    assert cloud.glance.get(image.id).stores == {'central'}
+
+
+def test_another_source_makes_good_what_a_rotten_one_began(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+    engine.start(image, EDGES[1:], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    good = cloud.cephs['dcn1'].pool.read(image.id)
+    cloud.cephs['central'].pool.flip(image.id, 1234)
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+
+    cloud.cephs['central'].faults.fail('open', times=None)
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert report.source == 'dcn1'
+    assert report.lanes[0].sent_bytes <= clouds.CHUNK
+    assert cloud.cephs['dcn0'].pool.read(image.id) == good
+
+
+def test_a_quota_of_locations_is_told_and_nothing_left(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.glance.settings.image_location_quota = 1
+    engine = cloud.engine()
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.LocationQuotaExceeded)
+    assert_at(cloud, image)
+
+
+def test_an_orphan_is_reported_and_kept(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content())
+    pool = cloud.cephs['dcn0'].pool
+    pool.create(image.id, 3000, clouds.OBJECT)
+    engine = cloud.engine()
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.OrphanInTheWay)
+    assert image.id in pool.images
+
+
+def test_an_orphan_is_removed_if_the_operator_wishes(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.cephs['dcn0'].pool.create(image.id, 3000, clouds.OBJECT)
+    engine = cloud.engine(removes_orphans=True)
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+
+    assert_at(cloud, image, 'dcn0')
+
+
+def test_a_whole_copy_without_location_is_compared_and_taken(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    dcn0 = cloud.cephs['dcn0']
+    dcn0.pool.put(image.id, content(), clouds.OBJECT)
+    engine = cloud.engine()
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+
+    assert dcn0.sent_bytes == 0
+    assert_at(cloud, image, 'dcn0')
+
+
+def test_a_whole_copy_of_something_else_is_not_taken(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    other = content(seed=2)
+    cloud.cephs['dcn0'].pool.put(image.id, other, clouds.OBJECT)
+    engine = cloud.engine()
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.OrphanInTheWay)
+    assert cloud.cephs['dcn0'].pool.read(image.id) == other
+    assert cloud.glance.get(image.id).stores == {'central'}
+
+
+def test_obstacles_are_named_and_vanish(cloud: clouds.Cloud) -> None:
+    cloud.add(content())
+    cloud.glance.settings.show_multiple_locations = False
+    engine = cloud.engine()
+
+    def told() -> str:
+        return '; '.join(engine.obstacles(EDGES[0]))
+
+    waiting.until('it is told', lambda: 'show_multiple_locations' in told())
+    cloud.glance.settings.show_multiple_locations = True
+    engine.set_sites(cloud.all_sites())
+
+    waiting.until('nothing is in the way', lambda: not told())
