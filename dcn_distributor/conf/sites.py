@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import errno
 import os
 import re
+import stat
 from typing import Annotated
 from typing import Literal
 
@@ -249,8 +250,7 @@ def _claims(file: _File) -> Iterator[tuple[str, yaml_files.Location, str]]:
         store = _store_claim(site.store or name)
         yield f'site {name}', ('sites', name, 'store'), store
     for owner, location, cluster in _clusters(file):
-        conf = text.show(cluster.conf)
-        yield owner, (*location, 'conf'), f'conf {conf}'
+        yield owner, (*location, 'conf'), f'conf {cluster.conf}'
         if cluster.fsid is not None:
             pool = f'pool {cluster.pool} of cluster {cluster.fsid}'
             yield owner, (*location, 'fsid'), pool
@@ -285,13 +285,15 @@ def _doubts(file: _File) -> Iterator[tuple[yaml_files.Location, str]]:
         if reason:
             yield (
                 (*location, 'conf'),
-                f'{owner}: {yaml_files.printable(cluster.conf)} cannot be '
-                f'read: {reason}',
+                f'{owner}: {cluster.conf} cannot be read: {reason}',
             )
 
 
 def _unreadable(path: str) -> str | None:
     try:
+        # Opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return 'not a regular file'
         with open(path, 'rb') as file:
             file.read(1)
     except OSError as exc:

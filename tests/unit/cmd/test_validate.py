@@ -87,6 +87,24 @@ def test_warnings_do_not_pass_strict(validate):
     assert validate(SITES, IDLE, '--strict')[0] == 2
 
 
+def test_a_ceph_conf_that_is_not_there_is_warned_of(validate, tmp_path):
+    (tmp_path / 'there.conf').touch()
+    cluster = '{cluster: {conf: /no/such.conf}}'
+    sites = SITES.replace('dcn1: {}', f'dcn1: {cluster}')
+    central = f'{{store: c, cluster: {{conf: {tmp_path}/there.conf}}}}'
+
+    code, out, err = validate(
+        sites.replace('{store: central}', central), PLACEMENT
+    )
+
+    assert code == 0
+    assert out == '2 sites, 1 policy, 1 warning\n'
+    assert err == (
+        's.yaml:3: warning: site dcn1: /no/such.conf cannot be read: no such '
+        'file\n'
+    )
+
+
 @pytest.mark.parametrize(
     ('sites', 'placement', 'what'),
     [

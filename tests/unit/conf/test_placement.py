@@ -19,6 +19,7 @@ import pytest
 from dcn_distributor import exceptions
 from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites
+from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 from tests.unit.core import examples
 
@@ -249,6 +250,32 @@ def test_sites_are_selected_by(load, form, names):
     assert wanted(policy_set.decide(fake_images.image())) == names
 
 
+def test_transfer_is_loaded(load):
+    [full, some, none] = load(
+        'version: 1\n'
+        'policies:\n'
+        '  a:\n'
+        '    match: {}\n'
+        '    sites: all\n'
+        '    transfer:\n'
+        '      engine: rbd-stream\n'
+        '      source: nearest\n'
+        '      verify: checksum\n'
+        '      rate: 25MiB/s\n'
+        '  b: {match: {}, sites: all, transfer: {engine: auto}}\n'
+        '  c: {match: {}, sites: all}\n'
+    ).policies
+
+    assert full.wishes == transfers.Wishes(
+        transfers.EngineChoice.RBD_STREAM,
+        transfers.SourceChoice.NEAREST,
+        transfers.Verify.CHECKSUM,
+        25 * 2**20,
+    )
+    assert some.wishes == transfers.Wishes(engine=transfers.EngineChoice.AUTO)
+    assert none.wishes == transfers.NO_WISHES
+
+
 def test_empty_match_holds_for_every_image(load):
     [decision, *_] = load(matching('{}')).decide(fake_images.image()).wanted
 
@@ -426,6 +453,57 @@ def test_empty_match_holds_for_every_image(load):
             policy('match: {}\nsites: all\ndeny:\n'),
             '6:5: expected true or false, found nothing',
             id='deny without a value',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {engine: rbd}\n'),
+            "6:24: expected 'auto', 'copy-image' or 'rbd-stream', found 'rbd'",
+            id='unknown engine',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {source: nearst}\n'),
+            "6:24: expected 'central' or 'nearest', found 'nearst'; did you "
+            "mean 'nearest'?",
+            id='unknown source',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {verify: none}\n'),
+            "6:24: expected 'full', 'checksum' or 'size', found 'none'",
+            id='unknown proof',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {rate: 200Mb}\n'),
+            "6:25: unknown unit 'Mb', expected one of kbit, Mbit, Gbit, kB, "
+            "MB, GB, KiB, MiB, GiB; did you mean 'Mbit'?",
+            id='rate with an unknown unit',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {engin: auto}\n'),
+            "6:16: unknown key 'engin'; did you mean 'engine'? (known here: "
+            'engine, source, verify, rate)',
+            id='unknown key of a transfer',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer: {}\n'),
+            '6:15: expected at least one key, found none',
+            id='transfer that says nothing',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntransfer:\n'),
+            '6:5: expected a mapping, found nothing',
+            id='transfer left empty',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\nrate: 1Gbit\n'),
+            "6:5: unknown key 'rate'; it stands in 'transfer' (known here:",
+            id='rate beside a transfer',
+        ),
+        pytest.param(
+            policy(
+                'match: {}\nsites: all\ntransfer: {rate: 1Gbit}\ndeny: true\n'
+            ),
+            '6:15: a deny policy sends nothing anywhere, so it has no '
+            'transfer',
+            id='transfer of a deny policy',
         ),
         pytest.param(
             'version: 1\npolicies: {"a b": {match: {}, sites: all}}\n',

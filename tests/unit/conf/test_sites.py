@@ -17,8 +17,10 @@ import pytest
 
 from dcn_distributor import exceptions
 from dcn_distributor.conf import sites
+from dcn_distributor.core import sites as core_sites
 
 SAMPLES = pathlib.Path(__file__).parents[3] / 'etc' / 'dcn_distributor'
+FSID = '6f1c6c5e-2f0b-4f0e-9a51-1c2d3e4f5a6b'
 HEAD = 'version: 1\ncentral: {store: central}\n'
 
 
@@ -71,6 +73,109 @@ def test_labels_are_the_texts_that_were_written(load):
         'since': '2026-01-01',
         'canary': 'no',
     }
+
+
+def test_clusters_and_links_are_loaded_with_their_defaults(load):
+    loaded = load(
+        'version: 1\n'
+        'central:\n'
+        '  store: central\n'
+        '  cluster: {conf: /etc/ceph/central.conf}\n'
+        'sites:\n'
+        '  near:\n'
+        f'    cluster: {{conf: /a/b.conf, user: u, pool: p, fsid: {FSID}}}\n'
+        '    link: {cost: 2.5}\n'
+        '  far: {}\n'
+    )
+
+    central, near, far = loaded.everywhere
+    assert central.cluster == core_sites.Cluster(
+        '/etc/ceph/central.conf', 'dcn-distributor', 'images'
+    )
+    assert near.cluster == core_sites.Cluster('/a/b.conf', 'u', 'p', FSID)
+    assert far.cluster is None
+    assert [s.cost for s in (central, near, far)] == [0, 2.5, 10]
+
+
+def test_the_link_of_central_may_cost_something(load):
+    loaded = load(
+        'version: 1\ncentral: {store: c, link: {cost: 7}}\nsites: {}\n'
+    )
+
+    assert loaded.central_cost == 7
+
+
+def test_fsid_in_capital_letters_is_the_same(load):
+    cluster = f'{{conf: /c, fsid: {FSID.upper()}}}'
+
+    [site] = load(HEAD + f'sites: {{a: {{cluster: {cluster}}}}}\n')
+
+    assert site.cluster.fsid == FSID
+
+
+def test_two_pools_of_one_cluster_may_be_two_sites(load):
+    loaded = load(
+        HEAD + 'sites:\n'
+        f'  a: {{cluster: {{conf: /a, pool: one, fsid: {FSID}}}}}\n'
+        f'  b: {{cluster: {{conf: /b, pool: two, fsid: {FSID}}}}}\n'
+    )
+
+    assert [site.cluster.pool for site in loaded] == ['one', 'two']
+
+
+def test_a_conf_that_is_not_there_keeps_no_site_from_its_copies(load):
+    [site] = load(HEAD + 'sites: {a: {cluster: {conf: /no/such.conf}}}\n')
+
+    assert site.cluster.conf == '/no/such.conf'
+
+
+@pytest.fixture
+def doubts(tmp_path):
+    def doubts(content):
+        path = tmp_path / 'sites.yaml'
+        path.write_text(content)
+        return [
+            doubt.removeprefix(f'{path}:')
+            for doubt in sites.inspect(str(path))[1]
+        ]
+
+    return doubts
+
+
+def test_a_conf_that_cannot_be_read_is_doubtful(doubts, tmp_path):
+    there = tmp_path / 'there.conf'
+    there.touch()
+    found = doubts(
+        'version: 1\n'
+        f'central: {{store: c, cluster: {{conf: {there}}}}}\n'
+        'sites:\n'
+        '  away:\n'
+        '    cluster:\n'
+        '      conf: /no/such.conf\n'
+        f'  directory: {{cluster: {{conf: {tmp_path}}}}}\n'
+    )
+
+    assert found == [
+        '6: warning: site away: /no/such.conf cannot be read: no such file',
+        f'7: warning: site directory: {tmp_path} cannot be read: not a '
+        'regular file',
+    ]
+
+
+def test_a_central_without_a_cluster_is_doubtful(doubts, tmp_path):
+    there = tmp_path / 'there.conf'
+    there.touch()
+
+    found = doubts(HEAD + f'sites: {{a: {{cluster: {{conf: {there}}}}}}}\n')
+
+    assert found == [
+        '2: warning: central has no cluster: rbd-stream can only read a copy '
+        'that another site has already'
+    ]
+
+
+def test_without_clusters_nothing_is_doubtful(doubts):
+    assert doubts(HEAD + 'sites: {a: {}, b: {}}\n') == []
 
 
 def test_there_may_be_no_sites(load):
@@ -164,6 +269,93 @@ def test_there_may_be_no_sites(load):
             '3:28: expected letters, digits and _ . / : + @ - in a label, '
             "found 'a b'",
             id='label no selector could name',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {user: u}}}\n',
+            "3:13: key 'conf' is missing",
+            id='cluster without a conf',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: }}\n',
+            '3:13: expected a mapping, found nothing',
+            id='cluster left empty',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: ceph.conf}}}\n',
+            '3:29: expected the absolute path of a ceph.conf, found '
+            "'ceph.conf'",
+            id='path that is not absolute',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: "/a\\e"}}}\n',
+            "3:29: expected the absolute path of a ceph.conf, found '/a\\x1b'",
+            id='path with an escape sequence',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: /c, user: client.x}}}\n',
+            "3:39: expected a user without 'client.', found 'client.x'; did "
+            "you mean 'x'?",
+            id='user with its type',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: /c, pool: a/b}}}\n',
+            "3:39: expected letters, digits, '.', '_' or '-', found 'a/b'",
+            id='pool with a slash',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: /c, fsid: 1234}}}\n',
+            "3:39: expected a UUID as 'ceph fsid' prints it, found '1234'",
+            id='fsid that is none',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cluster: {conf: /c, fsd: x}}}\n',
+            "3:33: unknown key 'fsd'; did you mean 'fsid'? (known here: "
+            'conf, user, pool, fsid)',
+            id='unknown key of a cluster',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {pool: x}}\n',
+            "3:13: unknown key 'pool'; it stands in 'cluster' (known here:",
+            id='key of a cluster beside it',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {cost: 1}}\n',
+            "3:13: unknown key 'cost'; it stands in 'link' (known here:",
+            id='key of a link beside it',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {link: {cost: -1}}}\n',
+            '3:26: expected a number that is 0 or more, such as 10 or 2.5, '
+            "found '-1'",
+            id='negative cost',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {link: {cost: inf}}}\n',
+            '3:26: expected a number that is 0 or more',
+            id='endless cost',
+        ),
+        pytest.param(
+            HEAD + 'sites: {a: {link: {cost: }}}\n',
+            '3:20: expected a number that is 0 or more, such as 10 or 2.5, '
+            'found nothing',
+            id='cost left empty',
+        ),
+        pytest.param(
+            HEAD + 'sites:\n'
+            '  a: {cluster: {conf: /etc/ceph/a.conf}}\n'
+            '  b: {cluster: {conf: /etc//ceph/a.conf}}\n',
+            '5:23: conf /etc/ceph/a.conf is already that of site a; every '
+            'site has its own',
+            id='two sites with one conf',
+        ),
+        pytest.param(
+            'version: 1\n'
+            f'central: {{store: c, cluster: {{conf: /c, fsid: {FSID}}}}}\n'
+            'sites:\n'
+            f'  a: {{cluster: {{conf: /a, fsid: {FSID}}}}}\n',
+            f'4:33: pool images of cluster {FSID} is already that of '
+            'central; every site has its own',
+            id='a site with the pool of central',
         ),
         pytest.param(
             'just text\n', '1:1: expected a mapping, found', id='no mapping'
