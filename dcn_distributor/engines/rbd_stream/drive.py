@@ -112,6 +112,8 @@ class Drive:
     def run(self) -> None:
         """Work until every lane is filled or lost."""
         self.begin()
+        # Lanes that are open already need no reading ahead.
+        self.take_in(0)
         try:
             while True:
                 wait_s = self.turn()

@@ -27,6 +27,7 @@ from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import preconditions as conditions
+from dcn_distributor.engines.rbd_stream import sources as sourcing
 from dcn_distributor.engines.rbd_stream import sweeper
 from dcn_distributor.engines.rbd_stream import targets as targeting
 from dcn_distributor.engines.rbd_stream import transfer as transferring
@@ -278,7 +279,7 @@ class RbdStream:
 
     def _sources(
         self, image: images.Image, choice: transfers.SourceChoice
-    ) -> list[transferring.Source]:
+    ) -> list[sourcing.Source]:
         """Which sites may be read, in the order to try them."""
         with self._lock:
             holding = [
@@ -302,7 +303,7 @@ class RbdStream:
             return (is_unfit, is_second, site.cost, site.name)
 
         return [
-            transferring.Source(site.store, clusters[site.store])
+            sourcing.Source(site.store, clusters[site.store])
             for site in sorted(holding, key=rank)
         ]
 

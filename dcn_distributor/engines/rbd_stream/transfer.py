@@ -32,20 +32,13 @@ from dcn_distributor.engines.rbd_stream import drive as drives
 from dcn_distributor.engines.rbd_stream import meter as meters
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
 from dcn_distributor.engines.rbd_stream import registration
+from dcn_distributor.engines.rbd_stream import sources as sourcing
 from dcn_distributor.engines.rbd_stream import targets as targeting
 
 LOG = log.getLogger(__name__)
 
 # How long an import of the same image may hold up the registration.
 _LOCK_WAIT_S = 600.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Source:
-    """A site with a copy to read."""
-
-    store: images.StoreId
-    cluster: storage.Cluster
 
 
 class Transfer:
@@ -58,7 +51,7 @@ class Transfer:
     def __init__(
         self,
         image: images.Image,
-        sources: Sequence[Source],
+        sources: Sequence[sourcing.Source],
         targets: Sequence[targeting.Target],
         glance: ports.Images,
         tuning: transfers.Tuning,
@@ -156,7 +149,7 @@ class Transfer:
         for number, delivery in enumerate(self._deliveries):
             delivery.start(self._opener(number), self._failer(number))
         try:
-            source = self._open_source()
+            source = sourcing.open_first(self._sources, self.image)
         except exceptions.DistributorError as exc:
             self._give_up(exc)
         except Exception as exc:
@@ -164,9 +157,10 @@ class Transfer:
             self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
         else:
             try:
-                self._copy(source)
+                self._source_store = source.store
+                self._copy(source.readable)
             finally:
-                source.close()
+                source.readable.close()
         for delivery in self._deliveries:
             delivery.join()
         self._ended_s = time.time()
@@ -186,30 +180,6 @@ class Transfer:
         except Exception as exc:
             LOG.exception('image=%s: a bug in rbd-stream', self.image.id)
             self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
-
-    def _open_source(self) -> storage.Readable:
-        refusals = []
-        for candidate in self._sources:
-            try:
-                source = candidate.cluster.open_snapshot(self.image.id)
-            except exceptions.DistributorError as exc:
-                refusals.append(exc)
-                continue
-            if source.size_bytes == self.image.size_bytes:
-                self._source_store = candidate.store
-                return source
-            refusals.append(
-                exceptions.VerificationFailed(
-                    f'the copy in {candidate.store} has {source.size_bytes} '
-                    f'bytes, and the image {self.image.size_bytes}'
-                )
-            )
-            source.close()
-        error = type(refusals[0]) if refusals else exceptions.CopyNotFound
-        raise error(
-            'no copy can be read: '
-            + ('; '.join(str(r) for r in refusals) or 'there is no source')
-        )
 
     def _build(self, source: storage.Readable) -> drives.Drive:
         chunk_bytes = min(

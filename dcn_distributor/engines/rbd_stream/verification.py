@@ -1,0 +1,353 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Compares copies with a source, chunk by chunk, and repairs them if asked.
+
+The OSDs of both ends compute, so hardly anything crosses the link. It is a
+pass of the pipeline like any other, over copies that take no writes: a chunk
+the pipeline would send is one that differs. Each is looked at more closely
+then, and written in a second pass if it is to be repaired.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Sequence
+from concurrent import futures
+import dataclasses
+import hashlib
+import threading
+import time
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import storage
+from dcn_distributor.core import token_bucket
+from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import sources
+
+# Damage is told to this many bytes, for the first so many chunks.
+_FINEST_BYTES = 4096
+_NARROWED = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Suspect:
+    """A copy to be compared."""
+
+    site: sites.SiteName
+    store: images.StoreId
+    cluster: storage.Cluster
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found of one copy.
+
+    :ivar compared_bytes: of the image, by checksums unless a note says else
+    :ivar error: why it could not be compared, or repaired, to the end
+    """
+
+    site: sites.SiteName
+    store: images.StoreId
+    size_bytes: int
+    compared_bytes: int
+    damages: tuple[transfers.Damage, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: exceptions.DistributorError | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """True if the copy is the source's now, byte for byte."""
+        return self.error is None and all(d.is_repaired for d in self.damages)
+
+
+class Verification:
+    """See the module.
+
+    :param reads_source: whether the whole source is read, and its hash
+        compared with the one Glance recorded
+    """
+
+    def __init__(
+        self,
+        image: images.Image,
+        source: sources.Opened,
+        suspects: Sequence[Suspect],
+        tuning: transfers.Tuning,
+        *,
+        reads_source: bool,
+    ) -> None:
+        self._image = image
+        self._source = source
+        self._suspects = suspects
+        self._tuning = tuning
+        self._reads_source = reads_source
+        self._pipeline: pipelines.Pipeline | None = None
+
+    def progress(self) -> tuple[int, ...]:
+        """How many bytes of each copy are compared; from any thread."""
+        if self._pipeline is None:
+            return (0,) * len(self._suspects)
+        return tuple(lane.settled_bytes for lane in self._pipeline.lanes)
+
+    def compare(self) -> list[Verdict]:
+        """Compare all copies at once."""
+        with futures.ThreadPoolExecutor(len(self._suspects) or 1) as pool:
+            opened = [*pool.map(self._open, self._suspects)]
+        try:
+            return self._compare(opened)
+        finally:
+            for copy in opened:
+                if isinstance(copy, Inspected):
+                    copy.close()
+
+    def repair(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Write what differs, in place, and compare that again."""
+        return [
+            self._repair(suspect, verdict)
+            if verdict.damages and verdict.error is None
+            else verdict
+            for suspect, verdict in zip(self._suspects, verdicts, strict=True)
+        ]
+
+    # -- comparing
+
+    def _open(
+        self, suspect: Suspect
+    ) -> 'Inspected | exceptions.DistributorError':
+        try:
+            snapshot = suspect.cluster.open_snapshot(self._image.id)
+        except exceptions.DistributorError as exc:
+            return exc
+        if snapshot.size_bytes == self._image.size_bytes:
+            return Inspected(snapshot)
+        snapshot.close()
+        return exceptions.VerificationFailed(
+            f'the copy has {snapshot.size_bytes} bytes, and the image '
+            f'{self._image.size_bytes}'
+        )
+
+    def _compare(
+        self, opened: 'Sequence[Inspected | exceptions.DistributorError]'
+    ) -> list[Verdict]:
+        copies = [c for c in opened if isinstance(c, Inspected)]
+        lost = self._pass(copies, expected_hash=self._expected_hash())
+        assert self._pipeline is not None
+        verdicts = []
+        for suspect, one in zip(self._suspects, opened, strict=True):
+            if isinstance(one, exceptions.DistributorError):
+                verdict = self._verdict(suspect, error=one)
+            else:
+                number = copies.index(one)
+                lane = self._pipeline.lanes[number]
+                verdict = self._verdict(
+                    suspect,
+                    compared_bytes=lane.settled_bytes,
+                    damages=tuple(
+                        self._narrow(one, offset, length, nth)
+                        for nth, (offset, length) in enumerate(one.differing)
+                    ),
+                    notes=_notes(one),
+                    error=lost.get(number),
+                )
+            verdicts.append(verdict)
+        return verdicts
+
+    def _verdict(self, suspect: Suspect, **found: object) -> Verdict:
+        blank = Verdict(
+            suspect.site, suspect.store, self._image.size_bytes or 0, 0
+        )
+        return dataclasses.replace(blank, **found)  # type: ignore[arg-type]
+
+    def _expected_hash(self) -> str | None:
+        if not self._reads_source:
+            return None
+        algo, value = self._image.hash_algo, self._image.hash_value
+        if value is None or algo not in hashlib.algorithms_available:
+            raise exceptions.VerificationFailed(
+                f'Glance recorded no hash of image {self._image.id} that can '
+                'be computed here'
+            )
+        return value
+
+    def _pass(
+        self,
+        copies: Sequence[storage.Copy],
+        *,
+        expected_hash: str | None = None,
+        proves: bool = False,
+    ) -> dict[int, exceptions.DistributorError]:
+        """Run a pipeline over copies; say which were not finished, and why."""
+        source = self._source.readable
+        chunks = chunking.cut(
+            source.size_bytes,
+            min(
+                self._tuning.chunk_bytes,
+                source.object_bytes,
+                *(copy.object_bytes for copy in copies),
+            ),
+            source.extents(),
+        )
+        self._pipeline = pipelines.Pipeline(
+            chunks,
+            len(copies),
+            pipelines.Rules(
+                window_bytes=self._tuning.window_bytes,
+                patience_s=self._tuning.patience_s,
+                expected_hash=expected_hash,
+                proves=proves,
+                source_sums=source.checksum_obstacle is None,
+            ),
+            token_bucket.TokenBucket(self._tuning.rate_bytes_s),
+        )
+        lost: dict[int, exceptions.DistributorError] = {}
+        drive = drives.Drive(
+            chunks,
+            self._pipeline,
+            source,
+            drives.ThreadedHasher(chunks, self._image.hash_algo or '')
+            if expected_hash
+            else None,
+            filled=lambda number: None,
+            lost=lost.__setitem__,
+            clock=time.monotonic,
+        )
+        for number, copy in enumerate(copies):
+            drive.attach(number, copy)
+        drive.run()
+        return lost
+
+    def _narrow(
+        self, copy: 'Inspected', offset: int, length: int, nth: int
+    ) -> transfers.Damage:
+        """Find the first and last blocks that differ within a chunk."""
+        first, behind = offset, offset + length
+        source = self._source.readable
+        can = (source.checksum_obstacle or copy.checksum_obstacle) is None
+        if can and nth < _NARROWED:
+            first = _edge(source, copy, first, behind, is_first=True)
+            behind = _edge(source, copy, first, behind, is_first=False)
+        return transfers.Damage(copy.object_name(first), first, behind - first)
+
+    # -- repairing
+
+    def _repair(self, suspect: Suspect, verdict: Verdict) -> Verdict:
+        try:
+            copy = suspect.cluster.open_published(self._image.id)
+        except exceptions.DistributorError as exc:
+            return dataclasses.replace(verdict, error=exc)
+        try:
+            lost = self._pass([copy], proves=True)
+            if not lost:
+                copy.release()
+        finally:
+            copy.close()
+        return dataclasses.replace(
+            verdict,
+            damages=tuple(
+                dataclasses.replace(damage, is_repaired=not lost)
+                for damage in verdict.damages
+            ),
+            error=lost.get(0),
+        )
+
+
+class Inspected:
+    """A published copy as a storage.Copy that notes what would be written."""
+
+    is_fresh = False
+
+    def __init__(self, snapshot: storage.Readable) -> None:
+        self._lock = threading.Lock()
+        self.differing: list[tuple[int, int]] = []
+        self.size_bytes = snapshot.size_bytes
+        self.object_bytes = snapshot.object_bytes
+        self.checksum_obstacle = snapshot.checksum_obstacle
+        self.object_name = snapshot.object_name
+        self.read = snapshot.read
+        self.checksum = snapshot.checksum
+        self.close = snapshot.close
+
+    def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
+        """Note the chunk."""
+        with self._lock:
+            self.differing.append((offset, len(data)))
+        done(0)
+
+    def record_objects(self, numbers: Collection[int]) -> None:
+        """Not called: nothing is published."""
+
+    def take_snapshot(self) -> None:
+        """Not called: nothing is published."""
+
+    def rename(self) -> None:
+        """Not called: nothing is published."""
+
+    def discard(self) -> None:
+        """Not called: nothing is removed."""
+
+    def release(self) -> None:
+        """Not called: nothing was claimed."""
+
+
+def _notes(copy: Inspected) -> tuple[str, ...]:
+    if copy.checksum_obstacle is None:
+        return ()
+    return (f'compared by reading it: {copy.checksum_obstacle}',)
+
+
+def _edge(
+    source: storage.Readable,
+    copy: Inspected,
+    first: int,
+    behind: int,
+    *,
+    is_first: bool,
+) -> int:
+    """Halve a range that differs until its first (last) block is left."""
+    while behind - first > _FINEST_BYTES:
+        blocks = -(-(behind - first) // _FINEST_BYTES)
+        middle = first + blocks // 2 * _FINEST_BYTES
+        if is_first:
+            is_before = _differs(source, copy, first, middle)
+        else:
+            is_before = not _differs(source, copy, middle, behind)
+        first, behind = (first, middle) if is_before else (middle, behind)
+    return first if is_first else behind
+
+
+def _differs(
+    source: storage.Readable, copy: Inspected, first: int, behind: int
+) -> bool:
+    length = behind - first
+    return _sum(source.checksum, first, length) != _sum(
+        copy.checksum, first, length
+    )
+
+
+def _sum(
+    checksum: Callable[[int, int, storage.ChecksumDone], None],
+    offset: int,
+    length: int,
+) -> storage.Checksum:
+    """Have an OSD compute, and wait for it."""
+    answer: futures.Future[storage.Checksum | exceptions.DistributorError] = (
+        futures.Future()
+    )
+    checksum(offset, length, answer.set_result)
+    result = answer.result()
+    if isinstance(result, exceptions.DistributorError):
+        raise result
+    return result

@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Verification and repair of copies on a cloud in memory."""
+
+from collections.abc import Iterator
+import random
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import sources
+from dcn_distributor.engines.rbd_stream import verification
+from tests.fakes import clusters
+from tests.unit.engines.rbd_stream import clouds
+
+EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
+CONTENT = random.Random(3).randbytes(2000) + bytes(900) + b'end'
+
+
+@pytest.fixture
+def cloud() -> Iterator[clouds.Cloud]:
+    made = clouds.Cloud()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def image(cloud: clouds.Cloud) -> images.Image:
+    """An image with whole copies at both edges."""
+    image = cloud.add(CONTENT)
+    engine = cloud.engine()
+    engine.start(image, EDGES, transfers.Wishes())
+    cloud.wait_for(engine, image.id)
+    return cloud.glance.get(image.id)
+
+
+def verify(
+    cloud: clouds.Cloud, image: images.Image, *, reads_source: bool = False
+) -> verification.Verification:
+    def handle(store: str) -> clusters.FakeCluster:
+        return clusters.FakeCluster(cloud.cephs[store])
+
+    central = images.StoreId('central')
+    source = sources.open_first(
+        [sources.Source(central, handle('central'))], image
+    )
+    suspects = [
+        verification.Suspect(sites.SiteName(s), s, handle(s)) for s in EDGES
+    ]
+    tuning = transfers.Tuning(
+        chunk_bytes=clouds.CHUNK, window_bytes=4 * clouds.CHUNK
+    )
+    return verification.Verification(
+        image, source, suspects, tuning, reads_source=reads_source
+    )
+
+
+def test_good_copies_are_good_and_nothing_is_read(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    before = [ceph.read_bytes for ceph in cloud.cephs.values()]
+
+    verdicts = verify(cloud, image).compare()
+
+    assert [v.is_good for v in verdicts] == [True, True]
+    assert [v.compared_bytes for v in verdicts] == [len(CONTENT)] * 2
+    assert [ceph.read_bytes for ceph in cloud.cephs.values()] == before
+
+
+@pytest.mark.parametrize('offset', [0, 777, 1999, 2900])
+def test_a_flipped_bit_is_found_named_and_repaired(
+    cloud: clouds.Cloud, image: images.Image, offset: int
+) -> None:
+    cloud.cephs['dcn1'].pool.flip(image.id, offset)
+    checking = verify(cloud, image)
+
+    found = checking.compare()
+    repaired = checking.repair(found)
+
+    assert [v.is_good for v in found] == [True, False]
+    [damage] = found[1].damages
+    assert damage.offset <= offset < damage.offset + damage.length
+    assert damage.name
+    assert [v.is_good for v in repaired] == [True, True]
+    assert cloud.cephs['dcn1'].pool.read(image.id) == CONTENT
+    assert cloud.strays() == []
+
+
+def test_data_where_zeros_belong_is_found_and_repaired(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    pool = cloud.cephs['dcn0'].pool
+    pool.write_raw(pool.images[image.id], 2500, b'stray')
+    checking = verify(cloud, image)
+
+    found = checking.compare()
+    checking.repair(found)
+
+    assert [v.is_good for v in found] == [False, True]
+    assert pool.read(image.id) == CONTENT
+
+
+def test_a_missing_copy_is_told(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    cloud.glance.delete_from_store(image.id, 'dcn0')
+
+    verdicts = verify(cloud, image).compare()
+
+    assert isinstance(verdicts[0].error, exceptions.CopyNotFound)
+    assert verdicts[1].is_good
+
+
+def test_reading_the_source_finds_it_rotten(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    cloud.cephs['central'].pool.flip(image.id, 5)
+
+    by_sums = verify(cloud, image).compare()
+    by_hash = verify(cloud, image, reads_source=True).compare()
+
+    assert not any(v.is_good for v in by_sums)
+    assert {type(v.error) for v in by_hash} == {exceptions.VerificationFailed}
