@@ -199,7 +199,8 @@ class PolicySet:
             settled.update(voice.exclusions)
         for voice in (*placing, *denying):
             settled.update(voice.says)
-        settled.update(self._wishes(voices))
+        if any(v.has_wishes for v in placing):
+            settled.update(self._wishes(voices))
         return decisions.Decisions(
             _priority([v.policy for v in voices]), tuple(settled.values())
         )
@@ -207,8 +208,6 @@ class PolicySet:
     def _wishes(self, voices: Sequence['_Voice']) -> '_Said':
         """Say again what has wishes, of those sites that are wanted."""
         placing = [v for v in voices if not v.policy.deny]
-        if all(v.policy.wishes == transfers.NO_WISHES for v in placing):
-            return {}
         denied = 0
         for voice in voices:
             denied |= voice.reach if voice.policy.deny else 0
@@ -237,6 +236,7 @@ class _Voice:
     """
 
     policy: Policy
+    has_wishes: bool
     reach: int
     says: _Said
     exclusions: _Said
@@ -246,6 +246,7 @@ class _Voice:
     def of(cls, policy: Policy, all_sites: sites.Sites) -> '_Voice':
         return cls(
             policy,
+            policy.wishes != transfers.NO_WISHES,
             sum(
                 1 << place
                 for place, site in enumerate(all_sites)
