@@ -98,6 +98,10 @@ class OrderBook:
                 route = routes.get(store)
                 if store in image.stores:
                     del orders[store]
+                elif not image.is_active:
+                    del orders[store]
+                    reason = f'the image is {image.status}, not active'
+                    self._fail(image.id, store, reason)
                 elif store not in known:
                     del orders[store]
                     self._fail(image.id, store, 'there is no such site')

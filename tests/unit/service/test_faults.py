@@ -19,6 +19,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from dcn_distributor import exceptions
+from dcn_distributor.core import choosing
+from dcn_distributor.core import transfers
 from tests.unit.service import world as worlds
 
 STORES = ['dcn0', 'dcn1', 'dcn2']
@@ -43,14 +45,34 @@ happenings = st.one_of(
     st.tuples(st.just('restart'), st.none()),
     st.tuples(st.just('resync'), st.none()),
 )
+stream_faults = st.one_of(
+    st.tuples(st.sampled_from(['fail', 'hang', 'lose', 'damage']), stores).map(
+        lambda fault: ('break streams', fault)
+    ),
+    st.tuples(st.just('obstruct'), stores),
+    st.tuples(st.just('forbid imports'), st.integers(1, 9)),
+    st.tuples(st.just('disable imports'), st.integers(1, 9)),
+    st.tuples(st.just('order'), st.tuples(numbers, stores)),
+)
+# Which engine goes where: by itself, or by the word of a policy.
+WISHES = [
+    transfers.Wishes(engine=engine)
+    for engine in [None, *transfers.EngineChoice]
+]
+ways = st.tuples(st.booleans(), st.sampled_from(WISHES))
 
 
 class Story:
     """Makes things happen to a world, and remembers what is left of it."""
 
-    def __init__(self):
+    def __init__(self, options=None, wishes=transfers.NO_WISHES):
         limits = dataclasses.replace(worlds.LIMITS, stores_per_import=2)
-        self.world = worlds.World(names=STORES, limits=limits)
+        self.world = worlds.World(
+            names=STORES,
+            limits=limits,
+            options=options,
+            rules=[worlds.policy(wishes=wishes)],
+        )
         self.ids = []
 
     def happen(self, what, argument):
@@ -100,6 +122,28 @@ class Story:
         with contextlib.suppress(exceptions.DistributorError):
             self.world.glance.import_by_another(image_id, [store])
 
+    def _break_streams(self, fault):
+        what, store = fault
+        getattr(self.world.streams, what)(store)
+
+    def _obstruct(self, store):
+        self.world.streams.obstructed[store] = ('its caps are too narrow',)
+
+    def _forbid_imports(self, calls):
+        self._refuse_imports(calls, exceptions.AccessDenied('403'))
+
+    def _disable_imports(self, calls):
+        self._refuse_imports(calls, exceptions.ImportDisabled('no such'))
+
+    def _refuse_imports(self, calls, error):
+        self.world.glance.refuse_imports(calls=calls, error=error)
+
+    def _order(self, argument):
+        number, store = argument
+        if (image_id := self._one(number)) is not None:
+            self.world.order_book.place(image_id, store, None)
+            self.world.hint(image_id)
+
     def _restart(self, _):
         self.world.glance.come_up()
         self.world.start_agent()
@@ -113,6 +157,11 @@ class Story:
         self.world.glance.come_up()
         self.world.glance.heal()
         self.world.glance.remove_orphans()
+        self.world.streams.heal()
+        self._refuse_imports(0, exceptions.AccessDenied('403'))
+        if self.world.options is not None:
+            # What a stream refused for good waits for a word.
+            self.world.rule_book.start_anew()
         for _ in range(3):
             self.world.resync()
             self.world.run(3600)
@@ -126,10 +175,31 @@ def test_all_that_is_wanted_arrives_in_the_end(story):
         told.happen(what, argument)
     told.end_well()
 
+    check_all_is_there(told)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(happenings | stream_faults, max_size=25), ways)
+def test_so_it_does_with_two_engines(story, way):
+    is_preferred, wishes = way
+    told = Story(choosing.Options(prefer_rbd_stream=is_preferred), wishes)
+    for what, argument in story:
+        told.happen(what, argument)
+    told.end_well()
+
+    check_all_is_there(told)
+    world = told.world
+    assert world.most_streams <= world.limits.transfers
+    assert not world.streams.running
+    assert not world.order_book.pending()
+
+
+def check_all_is_there(told):
+    """Compare the world's end with what was asked for."""
     world = told.world
     for image_id in told.ids:
         is_active = world.glance.get(image_id).is_active
         if is_active:
             assert world.stores(image_id) == set(STORES)
-        assert image_id not in world.ledger.remembered()
+        assert world.ledger.history(image_id).is_quiet
     assert not world.ledger.load.running

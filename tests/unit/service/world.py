@@ -29,6 +29,7 @@ from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import rules as rule_books
 from tests.fakes import clock as fake_clock
 from tests.fakes import glance as fake_glance
+from tests.fakes import streams as fake_streams
 
 LIMITS = planner.Limits(
     imports=2,
@@ -36,6 +37,7 @@ LIMITS = planner.Limits(
     poll_s=10.0,
     stall_s=900.0,
     backoff=retry.Backoff(base_s=5.0, cap_s=600.0),
+    transfers=2,
 )
 
 
@@ -55,8 +57,11 @@ def policy(name='all', match=EVERY_IMAGE, **attributes):
 class World:
     """Sites, a Glance that works on its own, and an agent.
 
-    Imports make one step of Glance's a second. The agent is told of changes
-    by hint(); it looks again when it said it would.
+    Imports make one step of Glance's a second, streams one of theirs. The
+    agent is told of changes by hint(); it looks again when it said it would.
+
+    :param options: which engines may be used; without it there are no
+        streams
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class World:
         rules: Iterable[policies.Policy] | None = None,
         limits: planner.Limits = LIMITS,
         stores: Iterable[str] | None = None,
+        options: choosing.Options | None = None,
     ) -> None:
         names = tuple(names)
         self.clock = fake_clock.Clock()
@@ -80,7 +86,10 @@ class World:
         )
         self.rules = (policy(),) if rules is None else tuple(rules)
         self.limits = limits
+        self.options = options
         self.most_at_once = 0
+        self.most_streams = 0
+        self.claims: set[fake_streams.Claim] = set()
         self.start_agent()
 
     def start_agent(self) -> None:
@@ -91,12 +100,20 @@ class World:
         )
         self.ledger = ledgers.Ledger(self.limits, self.clock)
         self.order_book = orders.OrderBook()
+        self.streams = _Streams(self)
+        has_streams = self.options is not None
         self.reconciler = reconcilers.build(
             self.glance,
-            reconcilers.Engines(copy_image.CopyImage(self.glance), None),
+            reconcilers.Engines(
+                _Imports(self),
+                self.streams if has_streams else None,
+            ),
             self.rule_book,
             booking.Books(
-                self.ledger, self.limits, choosing.Options(), self.clock
+                self.ledger,
+                self.limits,
+                self.options or choosing.Options(),
+                self.clock,
             ),
             self.order_book,
         )
@@ -105,9 +122,14 @@ class World:
     def resync(self) -> None:
         """Do as the periodic look at all images does."""
         self.reconciler.begin_round()
+        unseen = self.reconciler.remembered()
         for image in self.glance.list():
+            unseen.discard(image.id)
             if not self.reconciler.is_settled(image):
                 self.hint(image.id)
+        for image_id in unseen:
+            self.hint(image_id)
+        self.reconciler.end_round()
 
     def hint(self, image_id: images.ImageId) -> None:
         """Tell the agent to look at an image now."""
@@ -127,6 +149,7 @@ class World:
             if stepping:
                 for one in self.glance.running:
                     self.glance.step(one.image_id)
+                self.streams.step()
             self.clock.advance(1.0)
         self._let_agent_work()
 
@@ -142,6 +165,14 @@ class World:
             if one.image_id == image_id
         ]
 
+    def streamed(self, image_id: images.ImageId) -> list[set[str]]:
+        """What the agent's streams of an image went to, oldest first."""
+        return [
+            set(stores)
+            for started, stores in self.streams.started
+            if started == image_id
+        ]
+
     def _let_agent_work(self) -> None:
         for image_id in self.ledger.take_due():
             self.hint(image_id)
@@ -153,3 +184,34 @@ class World:
                 heapq.heappush(self._due, (due_s, image_id))
         working = [one for one in self.glance.running if not one.is_crashed]
         self.most_at_once = max(self.most_at_once, len(working))
+        streaming = len(self.streams.running)
+        self.most_streams = max(self.most_streams, streaming)
+
+
+class _Imports(copy_image.CopyImage):
+    """Sees to it that no import begins beside a stream."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.glance)
+        self._world = world
+
+    def start(self, image, stores, wishes):
+        """See core.ports.Engine."""
+        assert image.id not in self._world.streams.running
+        super().start(image, stores, wishes)
+
+
+class _Streams(fake_streams.FakeStreams):
+    """Sees to it that no stream begins where an import still writes."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.glance, world.clock, world.hint, world.claims)
+        self._world = world
+
+    def start(self, image, stores, wishes):
+        """See core.ports.Engine."""
+        for one in self._world.glance.running:
+            age_s = self._world.clock.now - one.task.updated_at_s
+            if one.image_id == image.id and age_s < 3600:
+                assert not set(one.left) & set(stores)
+        super().start(image, stores, wishes)

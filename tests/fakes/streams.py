@@ -1,0 +1,335 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""An engine that streams in memory and in virtual time, for tests.
+
+`core.ports.StreamEngine` and its far side. A transfer moves when the test
+says so: each step() is a second in which every lane does one thing:
+
+1. preparing: it opens its target;
+2. copying: a third of the image arrives;
+3. publishing: it is verified, renamed and protected, under a claim;
+4. registering: it waits until nobody holds the import lock, and then adds
+   its location, gives up the claim, and is done.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import threading
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
+from tests.fakes import glance as fake_glance
+
+# So long a finished copy waits for another import to end.
+_LOCK_PATIENCE_S = 300.0
+
+_NEXT = {
+    transfers.Phase.PREPARING: transfers.Phase.COPYING,
+    transfers.Phase.COPYING: transfers.Phase.PUBLISHING,
+    transfers.Phase.PUBLISHING: transfers.Phase.REGISTERING,
+}
+
+
+Claim = tuple[images.ImageId, images.StoreId]
+
+
+@dataclasses.dataclass
+class _Transfer:
+    image: images.Image
+    started_s: float
+    verify: transfers.Verify
+    lanes: dict[images.StoreId, transfers.Lane]
+    ended_s: float | None = None
+    is_cancelled: bool = False
+    waits_since_s: dict[images.StoreId, float] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def report(self) -> transfers.Report:
+        return transfers.Report(
+            image_id=self.image.id,
+            size_bytes=self.image.size_bytes or 0,
+            source=images.StoreId('central'),
+            verify=self.verify,
+            started_s=self.started_s,
+            ended_s=self.ended_s,
+            read_bytes=max(x.settled_bytes for x in self.lanes.values()),
+            lanes=tuple(self.lanes.values()),
+        )
+
+
+class FakeStreams:
+    """See the module.
+
+    :param wake: is told the id of an image whose lane or transfer ended
+    :param claims: what transfers left in stores without a location; it
+        outlives the engine
+    """
+
+    name = 'rbd-stream'
+
+    def __init__(
+        self,
+        glance: fake_glance.FakeGlance,
+        clock: Callable[[], float],
+        wake: Callable[[images.ImageId], None],
+        claims: set[Claim],
+    ) -> None:
+        self._glance = glance
+        self._clock = clock
+        self._wake = wake
+        self._claims = claims
+        self._lock = threading.Lock()
+        self._transfers: dict[images.ImageId, _Transfer] = {}
+        self._taken: list[transfers.Report] = []
+        self._troubles: dict[str, set[str]] = {
+            what: set() for what in ('fail', 'hang', 'lose', 'damage')
+        }
+        self._is_stopped = False
+        self.obstructed: dict[str, tuple[str, ...]] = {}
+        self.started: list[tuple[images.ImageId, frozenset[str]]] = []
+        self.wishes: list[transfers.Wishes] = []
+        self.rate_bytes_s: float | None = None
+        self.sites: sites.Sites | None = None
+        self.sweeps = 0
+
+    # -- core.ports.StreamEngine
+
+    def start(
+        self,
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        wishes: transfers.Wishes,
+    ) -> None:
+        """See core.ports.Engine."""
+        with self._lock:
+            if self._is_stopped:
+                raise exceptions.Cancelled('the engine is stopped')
+            if image.id in self._transfers:
+                raise exceptions.CopyInProgress(f'{image.id} is streamed')
+            self.started.append((image.id, frozenset(stores)))
+            self.wishes.append(wishes)
+            self._transfers[image.id] = _Transfer(
+                image,
+                self._clock(),
+                wishes.verify or transfers.Verify.FULL,
+                {
+                    store: transfers.Lane(
+                        sites.SiteName(store),
+                        store,
+                        transfers.Phase.PREPARING,
+                    )
+                    for store in stores
+                },
+            )
+
+    def report(self, image_id: images.ImageId) -> transfers.Report | None:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            found = self._transfers.get(image_id)
+            return None if found is None else found.report()
+
+    def take(self, image_id: images.ImageId) -> None:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            found = self._transfers.get(image_id)
+            if found is not None and found.ended_s is not None:
+                del self._transfers[image_id]
+                self._taken = [*self._taken, found.report()][-10:]
+
+    def reports(self) -> Sequence[transfers.Report]:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            held = [one.report() for one in self._transfers.values()]
+            return (*held, *self._taken)
+
+    def cancel(self, image_id: images.ImageId) -> None:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            found = self._transfers.get(image_id)
+            if found is not None:
+                found.is_cancelled = True
+
+    def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
+        """See core.ports.StreamEngine."""
+        return self.obstructed.get(store, ())
+
+    def sweep(self) -> None:
+        """See core.ports.StreamEngine; here it is done at once."""
+        with self._lock:
+            self.sweeps += 1
+            for claim in [*self._claims]:
+                if claim[0] not in self._transfers:
+                    self._clear(claim)
+
+    def set_rate(self, rate_bytes_s: float | None) -> None:
+        """See core.ports.StreamEngine."""
+        self.rate_bytes_s = rate_bytes_s
+
+    def set_sites(self, all_sites: sites.Sites) -> None:
+        """See core.ports.StreamEngine."""
+        self.sites = all_sites
+
+    def stop(self, within_s: float) -> None:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            self._is_stopped = True
+            for one in self._transfers.values():
+                one.is_cancelled = True
+        self.step()
+
+    # -- the far side
+
+    @property
+    def running(self) -> tuple[images.ImageId, ...]:
+        """The images whose transfer has not ended."""
+        with self._lock:
+            return tuple(
+                image_id
+                for image_id, one in self._transfers.items()
+                if one.ended_s is None
+            )
+
+    def fail(self, *stores: str) -> None:
+        """Have the clusters of these stores not answer, until heal()."""
+        self._troubles['fail'].update(stores)
+
+    def hang(self, *stores: str) -> None:
+        """Have lanes to these stores make no progress, until heal()."""
+        self._troubles['hang'].update(stores)
+
+    def lose(self, *stores: str) -> None:
+        """Have locations of these stores vanish once registered."""
+        self._troubles['lose'].update(stores)
+
+    def damage(self, *stores: str) -> None:
+        """Have copies to these stores not be what was sent."""
+        self._troubles['damage'].update(stores)
+
+    def heal(self) -> None:
+        """Make all clusters work again."""
+        for stores in self._troubles.values():
+            stores.clear()
+        self.obstructed.clear()
+
+    def step(self) -> None:
+        """Let a second pass for all transfers; wake whose lanes ended."""
+        with self._lock:
+            woken = [
+                image_id
+                for image_id, one in self._transfers.items()
+                if one.ended_s is None and self._step(one)
+            ]
+        for image_id in woken:
+            self._wake(image_id)
+
+    def finish(self) -> None:
+        """Step until nothing runs; for those that do not hang."""
+        while self.running:
+            self.step()
+
+    def _step(self, one: _Transfer) -> bool:
+        """Move one transfer's lanes; tell whether any ended."""
+        before = [x for x in one.lanes.values() if x.phase.is_end]
+        for store, lane in one.lanes.items():
+            if not lane.phase.is_end:
+                one.lanes[store] = self._move(one, lane)
+        after = [x for x in one.lanes.values() if x.phase.is_end]
+        if len(after) == len(one.lanes):
+            one.ended_s = self._clock()
+        return len(after) > len(before)
+
+    def _move(self, one: _Transfer, lane: transfers.Lane) -> transfers.Lane:
+        if one.is_cancelled:
+            self._clear((one.image.id, lane.store))
+            return dataclasses.replace(lane, phase=transfers.Phase.CANCELLED)
+        if lane.store in self._troubles['hang']:
+            return lane
+        if lane.store in self._troubles['fail']:
+            error = exceptions.ClusterUnavailable(f'{lane.store} is away')
+            return _failed(lane, error)
+        size = one.image.size_bytes or 0
+        if lane.phase is transfers.Phase.COPYING:
+            settled = min(size, lane.settled_bytes + size // 3 + 1)
+            lane = dataclasses.replace(
+                lane, settled_bytes=settled, sent_bytes=settled
+            )
+            if settled < size:
+                return lane
+        if lane.phase is transfers.Phase.PUBLISHING:
+            return self._publish(one, lane)
+        if lane.phase is transfers.Phase.REGISTERING:
+            return self._register(one, lane)
+        return dataclasses.replace(lane, phase=_NEXT[lane.phase])
+
+    def _publish(self, one: _Transfer, lane: transfers.Lane) -> transfers.Lane:
+        claim = (one.image.id, lane.store)
+        url = self._glance.location(*claim).url
+        if lane.store in self._troubles['damage']:
+            error = exceptions.VerificationFailed('it is not what was sent')
+            return _failed(lane, error)
+        if claim not in self._claims and self._glance.data.is_taken(url):
+            return _failed(lane, exceptions.OrphanInTheWay('name is taken'))
+        self._claims.add(claim)
+        self._glance.data.put(url, one.image.size_bytes or 0)
+        return dataclasses.replace(lane, phase=_NEXT[lane.phase])
+
+    def _register(
+        self, one: _Transfer, lane: transfers.Lane
+    ) -> transfers.Lane:
+        try:
+            image = self._glance.get(one.image.id)
+        except exceptions.GlanceUnavailable:
+            return lane
+        except exceptions.DistributorError as exc:
+            return _failed(lane, exc)
+        if not image.is_active:
+            return _failed(lane, exceptions.NotCopyable('it is not active'))
+        if image.import_task is not None:
+            since_s = one.waits_since_s.setdefault(lane.store, self._clock())
+            if self._clock() - since_s < _LOCK_PATIENCE_S:
+                return lane
+            return _failed(lane, exceptions.ImportInProgress('it is locked'))
+        if lane.store not in self._troubles['lose']:
+            claim = (image.id, lane.store)
+            try:
+                self._glance.add_location(
+                    image.id, self._glance.location(*claim)
+                )
+            except exceptions.DistributorError as exc:
+                return _failed(lane, exc)
+            self._claims.discard(claim)
+        return dataclasses.replace(lane, phase=transfers.Phase.DONE)
+
+    def _clear(self, claim: Claim) -> None:
+        """Remove what no location leads to."""
+        if claim in self._claims:
+            self._claims.discard(claim)
+            location = self._glance.location(*claim)
+            try:
+                image = self._glance.get(claim[0])
+            except exceptions.ImageNotFound:
+                self._glance.data.remove(location.url)
+            except exceptions.GlanceUnavailable:
+                self._claims.add(claim)
+            else:
+                if location not in (image.locations or ()):
+                    self._glance.data.remove(location.url)
+
+
+def _failed(
+    lane: transfers.Lane, error: exceptions.DistributorError
+) -> transfers.Lane:
+    return dataclasses.replace(lane, phase=transfers.Phase.FAILED, error=error)
