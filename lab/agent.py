@@ -11,6 +11,7 @@
 # under the License.
 """The agent's configuration for this lab; the agent itself is not ours."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab import files
@@ -29,14 +30,20 @@ policies:
 """
 
 
-def configure(state: lab_state.State, transport_url: str) -> Path:
+def configure(
+    state: lab_state.State,
+    transport_url: str,
+    ceph_confs: Mapping[str, str],
+) -> Path:
     """Write agent.conf, sites.yaml and placement.yaml; give the first.
+
+    `ceph_confs` names, by site, the ceph.conf with the agent's keyring.
 
     The two YAML files are for people to edit: placement.yaml is written
     once, sites.yaml again only when the sites of the lab change.
     """
     directory = files.private_directory(state.directory / 'agent')
-    files.write_private(directory / 'sites.yaml', _sites(state))
+    files.write_private(directory / 'sites.yaml', _sites(state, ceph_confs))
     if not (directory / 'placement.yaml').exists():
         files.write_private(directory / 'placement.yaml', _PLACEMENT)
     path = directory / 'agent.conf'
@@ -70,16 +77,21 @@ def _options(
     }
 
 
-def _sites(state: lab_state.State) -> str:
+def _sites(state: lab_state.State, ceph_confs: Mapping[str, str]) -> str:
+    central = lab_state.CENTRAL
     lines = [
         'version: 1',
-        f'central: {{store: {lab_state.CENTRAL}}}',
+        'central:',
+        f'  store: {central}',
+        f'  cluster: {{conf: {ceph_confs[central]}}}',
         'sites:' if state.edges else 'sites: {}',
     ]
     for number, site in enumerate(state.edges):
         region = _REGIONS[number % len(_REGIONS)]
-        lines.append(
-            f'  {site}: {{store: {site}, '
-            f'labels: {{tier: edge, region: {region}}}}}'
-        )
+        lines += [
+            f'  {site}:',
+            f'    store: {site}',
+            f'    labels: {{tier: edge, region: {region}}}',
+            f'    cluster: {{conf: {ceph_confs[site]}}}',
+        ]
     return '\n'.join(lines) + '\n'

@@ -115,7 +115,14 @@ class Lab:
                 one.check()
             self.state.save()
             files.private_directory(self.state.run_directory)
-            agent.configure(self.state, self.transport_url)
+            agent.configure(
+                self.state,
+                self.transport_url,
+                {
+                    site: self.ceph_conf(site, 'client.dcn-distributor')
+                    for site in self.sites
+                },
+            )
             before = {n for n, s in self._services.items() if s.alive()}
             self._cancelled.clear()
             try:
