@@ -134,7 +134,8 @@ class ImportTask:
         A store that fails does not fail an import that allows failures, so
         the image could not be staged: no space or no leave to write there,
         or no copy that this API host can read. Glance says no more of it
-        than "Internal Error" (seen on 25.1.0 and 33.0.0). A lock that was
-        broken, too, leaves its task like this.
+        than "Internal Error", and drops the lock a moment before it does
+        (seen on 25.1.0 and 33.0.0). A lock that was broken, and an image
+        that was deactivated meanwhile, leave a task like this, too.
         """
         return self.status == 'failure'

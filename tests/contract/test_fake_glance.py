@@ -20,6 +20,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images as core_images
 from tests.fakes import clock as fake_clock
 from tests.fakes import glance as fake_glance
+from tests.fakes import stores as fake_stores
 
 DCN0 = core_images.StoreId('dcn0')
 DCN1 = core_images.StoreId('dcn1')
@@ -139,6 +140,101 @@ def test_image_deleted_in_an_import_ends_it(
 
     assert not glance.step(image_id)
     assert glance.running == ()
+
+
+def test_copy_being_written_outlives_its_image(
+    glance: fake_glance.FakeGlance,
+) -> None:
+    image_id = glance.add().id
+    glance.copy_to_stores(image_id, (DCN0, DCN1))
+    glance.step(image_id)
+    glance.step(image_id)
+
+    glance.delete(image_id)
+
+    held = [
+        store
+        for store in ('central', DCN0, DCN1)
+        if glance.data.is_taken(glance.location(image_id, store).url)
+    ]
+    assert held == [DCN0]
+
+
+def test_import_undoes_what_is_changed_while_it_writes(
+    glance: fake_glance.FakeGlance,
+) -> None:
+    image_id = glance.add(name='before').id
+    glance.copy_to_stores(image_id, [DCN0])
+    glance.step(image_id)
+    glance.step(image_id)
+    glance.change(image_id, name='after')
+
+    assert glance.finish(image_id)
+
+    assert glance.get(image_id).name == 'before'
+
+
+def test_location_undoes_what_is_changed_while_it_is_checked(
+    glance: fake_glance.FakeGlance,
+) -> None:
+    image_id = glance.add().id
+    location = glance.location(image_id, DCN1)
+
+    class Slow(fake_stores.Shelves):
+        """Lets an import go on while Glance opens a copy."""
+
+        def size_bytes(self, url: str) -> int | None:
+            """See Stores."""
+            if url == location.url:
+                glance.copy_to_stores(image_id, [DCN0])
+                glance.finish(image_id)
+            return super().size_bytes(url)
+
+    shelves = Slow()
+    shelves.put(glance.location(image_id, 'central').url, 1)
+    shelves.put(location.url, 1)
+    glance.data = shelves
+
+    glance.add_location(image_id, location)
+
+    assert glance.get(image_id).stores == {'central', DCN1}
+    assert shelves.is_taken(glance.location(image_id, DCN0).url)
+
+
+def test_image_deleted_while_a_location_is_checked_is_not_found(
+    glance: fake_glance.FakeGlance,
+) -> None:
+    image_id = glance.add().id
+    location = glance.location(image_id, DCN1)
+
+    class Slow(fake_stores.Shelves):
+        """Has the image deleted while Glance opens a copy."""
+
+        def size_bytes(self, url: str) -> int | None:
+            """See Stores."""
+            glance.delete(image_id)
+            return 1
+
+    glance.data = Slow()
+
+    with pytest.raises(exceptions.ImageNotFound):
+        glance.add_location(image_id, location)
+
+
+def test_image_deactivated_in_staging_fails_the_import(
+    glance: fake_glance.FakeGlance,
+) -> None:
+    image_id = glance.add().id
+    glance.copy_to_stores(image_id, [DCN0])
+    glance.step(image_id)
+    glance.change(image_id, status='deactivated')
+
+    assert glance.finish(image_id)
+
+    image = glance.get(image_id)
+    assert image.status == 'deactivated'
+    assert image.stores == {'central'}
+    assert image.importing_to == (DCN0,)
 
 
 def test_progress_shows_in_the_task(

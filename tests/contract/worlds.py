@@ -104,10 +104,10 @@ class World(Protocol):
         """Leave an RBD image in the store as a glance-api that died does."""
         ...
 
-    def expect_stray(
+    def await_write(
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
-        """Remove in the end what may lie there and Glance does not know."""
+        """Return once the image's import writes to the store."""
         ...
 
     def remove_orphan(
@@ -238,10 +238,12 @@ class FakeWorld:
         """See World."""
         self._glance.leave_orphan(image_id, store)
 
-    def expect_stray(
+    def await_write(
         self, image_id: core_images.ImageId, store: core_images.StoreId
     ) -> None:
-        """See World; nobody else sees this one."""
+        """See World."""
+        while self._glance.running[-1].being_written != store:
+            assert self._glance.step(image_id), 'the import has ended'
 
     def lose_data(
         self, image_id: core_images.ImageId, store: core_images.StoreId

@@ -22,7 +22,8 @@ the test says so: it takes its lock when it is accepted and then waits for
 3. one store, in the order of the request: copied, or failed. Failures do
    not end the import, since `copy_to_stores` allows them;
 4. end: the task is a success, whatever became of the stores, and the lock
-   is dropped.
+   is dropped. But if the image is not active by then, the task has failed,
+   and all that it copied is removed again.
 
 The saves of 2 and 3 are of the image as it was when the step began, which
 is when the one before it ended: what changed in between is undone.
@@ -334,6 +335,8 @@ class Imports:
             self._stage(one)
         elif one.left:
             self._write(one, one.left.pop(0))
+        elif not self._table.load(one.image_id).is_active:
+            self._revert(one, one.stores)
         else:
             self._end(one, 'success')
 
@@ -391,18 +394,24 @@ class Imports:
         try:
             self._save(one, self._table.changed(image, **changes))
         except image_table.StatusChanged:
-            self._revert(one, store)
+            self._stray(one.image_id, store)
+            done = one.stores[: one.stores.index(store) + 1]
+            self._revert(one, done, failed=store)
 
-    def _revert(self, one: Import, store: images.StoreId) -> None:
-        """Undo an import that could not be saved, up to this store.
+    def _revert(
+        self,
+        one: Import,
+        done: tuple[images.StoreId, ...],
+        failed: images.StoreId | None = None,
+    ) -> None:
+        """Undo an import that has come through these stores.
 
-        Copies already there go, failures allowed or not; the one that was
-        just made stays behind (glance: _ImportToStore.revert; so seen on
-        25.1.0 and 33.0.0, where the image was deactivated meanwhile).
+        Copies that were saved go, failures allowed or not; one that was
+        made and not saved stays behind (glance: _ImportToStore.revert and
+        _VerifyImageState; seen on 25.1.0 and 33.0.0, where an image was
+        deactivated meanwhile).
         """
-        self._stray(one.image_id, store)
         image = self._table.load(one.image_id)
-        done = one.stores[: one.stores.index(store) + 1]
         for location in image.locations or ():
             if location.store in done:
                 self.data.remove(location.url)
@@ -414,7 +423,7 @@ class Imports:
                 if location.store not in done
             ),
             importing_to=_without(image.importing_to, done),
-            failed_import=image.failed_import | {store},
+            failed_import=image.failed_import | ({failed} - {None}),
         )
         self._end(one, 'failure', message=_FAILED)
 

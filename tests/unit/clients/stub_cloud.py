@@ -188,7 +188,7 @@ def _handler(cloud: StubCloud) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST = handle_any  # noqa: N815
+        do_GET = do_POST = do_PATCH = handle_any  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

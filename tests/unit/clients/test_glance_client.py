@@ -220,6 +220,39 @@ def test_internal_stores_are_neither_shown_nor_written(
         images.copy_to_stores(ID, [core_images.StoreId(names[2])])
 
 
+def test_location_is_added_by_one_request(
+    cloud: stub_cloud.StubCloud, images: glance.GlanceImages
+) -> None:
+    requests = []
+
+    def accept(request: stub_cloud.Request) -> stub_cloud.Answer:
+        requests.append((request.method, request.path, request.json))
+        return stub_cloud.Answer(200, {'id': ID})
+
+    cloud.answer = accept
+    url = f'rbd://fsid/images/{ID}/snap'
+
+    images.add_location(ID, core_images.Location(url, None))
+    images.add_location(
+        ID, core_images.Location(url, core_images.StoreId('dcn0'))
+    )
+
+    assert requests == [
+        (
+            'PATCH',
+            f'/v2/images/{ID}',
+            [
+                {
+                    'op': 'add',
+                    'path': '/locations/-',
+                    'value': {'url': url, 'metadata': metadata},
+                }
+            ],
+        )
+        for metadata in ({}, {'store': 'dcn0'})
+    ]
+
+
 # -- lists ------------------------------------------------------------------
 
 

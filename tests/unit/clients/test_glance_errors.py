@@ -137,6 +137,139 @@ def test_refused_import_becomes(
     assert text.replace('&#x27;', "'").rstrip('.') in message
 
 
+LOCATION = {
+    # Texts: glance api/v2/images.py, location.py, quota and db, as 25.1.0
+    # and 33.0.0 have sent them.
+    'it is known': (
+        400,
+        'The location rbd://a/b/c/snap already exists',
+        exceptions.AlreadyPresent,
+        '',
+    ),
+    'it leads nowhere': (
+        400,
+        'Invalid location',
+        exceptions.StoreUnknown,
+        'enabled_backends',
+    ),
+    'locations are not shown': (
+        403,
+        'It&#x27;s not allowed to add locations if locations are invisible.',
+        exceptions.AccessDenied,
+        'set show_multiple_locations',
+    ),
+    'the policy forbids it': (
+        403,
+        'You are not authorized to complete set_image_location action.',
+        exceptions.AccessDenied,
+        'the rule "set_image_location"',
+    ),
+    'the policy allows it but not of images of others': (
+        403,
+        'You do not own this image',
+        exceptions.AccessDenied,
+        'the rule "context_is_admin"',
+    ),
+    'the image is gone': (
+        404,
+        f'No image found with ID {ID}',
+        exceptions.ImageNotFound,
+        '',
+    ),
+    'the image is deactivated': (
+        409,
+        'It&#x27;s not allowed to add locations if image status is '
+        'deactivated.',
+        exceptions.NotCopyable,
+        '',
+    ),
+    'there are too many': (
+        413,
+        'The limit has been exceeded on the number of allowed image '
+        'locations. Attempted: 11, Maximum: 10',
+        exceptions.LocationQuotaExceeded,
+        'image_location_quota',
+    ),
+    'there are too many bytes': (
+        413,
+        'Denying attempt to upload image because it exceeds the quota: The '
+        'size of the data 1 will exceed the limit. 0 bytes remaining.',
+        exceptions.StoreFull,
+        'user_storage_quota',
+    ),
+    'its cluster does not answer': (
+        500,
+        'The server has either erred or is incapable of performing the '
+        'requested operation.',
+        exceptions.GlanceUnavailable,
+        '',
+    ),
+    'a proxy is tired of waiting': (
+        504,
+        'Later',
+        exceptions.GlanceUnavailable,
+        '',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ('status', 'text', 'error', 'hint'), LOCATION.values(), ids=LOCATION.keys()
+)
+def test_refused_location_becomes(
+    cloud: stub_cloud.StubCloud,
+    images: glance.GlanceImages,
+    status: int,
+    text: str,
+    error: type[Exception],
+    hint: str,
+) -> None:
+    cloud.always(stub_cloud.refusal(status, text))
+    location = core_images.Location('rbd://a/b/c/snap', STORES[0])
+
+    with pytest.raises(exceptions.DistributorError) as caught:
+        images.add_location(ID, location)
+
+    assert type(caught.value) is error
+    message = str(caught.value)
+    assert message.startswith(
+        f'cannot register the copy of image {ID} in dcn0: Glance answered '
+    )
+    assert text.replace('&#x27;', "'").rstrip('.') in message
+    assert hint in message.partition(';')[2]
+
+
+@pytest.mark.parametrize(
+    ('status', 'text'),
+    [
+        pytest.param(403, 'You are not authorized.', id='forbidden'),
+        pytest.param(404, 'Multi backend is not supported', id='one store'),
+        pytest.param(404, 'No such page', id='too old'),
+    ],
+)
+def test_details_that_are_not_told_are_none(
+    cloud: stub_cloud.StubCloud,
+    images: glance.GlanceImages,
+    status: int,
+    text: str,
+) -> None:
+    cloud.always(stub_cloud.refusal(status, text))
+
+    assert images.store_details() == {}
+
+
+@pytest.mark.parametrize('status', [401, 500, 503])
+def test_trouble_does_not_hide_behind_missing_details(
+    cloud: stub_cloud.StubCloud, images: glance.GlanceImages, status: int
+) -> None:
+    cloud.always(stub_cloud.refusal(status, 'No.'))
+
+    with pytest.raises(
+        (exceptions.GlanceUnavailable, exceptions.AccessDenied)
+    ):
+        images.store_details()
+
+
 READ = {
     'no such image': (404, exceptions.ImageNotFound),
     'the token is worth nothing': (401, exceptions.AccessDenied),

@@ -147,6 +147,19 @@ ODD: dict[str, tuple[str, object, str, object]] = {
     'a property that is a list': (
         'a', ['b', None], 'properties', {'a': '["b", null]'},
     ),
+    'no hash yet': ('os_hash_value', None, 'hash_value', None),
+    'an algorithm to come': ('os_hash_algo', 'blake3', 'hash_algo', 'blake3'),
+    'locations that are none': ('locations', 'x', 'locations', None),
+    'no location yet': ('locations', [], 'locations', ()),
+    'a location that is none': ('locations', ['x', {}], 'locations', ()),
+    'a location without store': (
+        'locations', [{'url': 'rbd://x', 'metadata': {}}],
+        'locations', (core_images.Location('rbd://x', None),),
+    ),
+    'a location without metadata': (
+        'locations', [{'url': 'rbd://x', 'metadata': None}],
+        'locations', (core_images.Location('rbd://x', None),),
+    ),
     'a property of Glance to come': ('os_glance_x', 'y', 'properties', {}),
     'a property without a name': ('', 'x', 'properties', {'': 'x'}),
 }  # fmt: skip
@@ -167,6 +180,71 @@ def test_odd_attribute(
 def test_image_without_id_is_no_image(raw: dict[str, Any]) -> None:
     with pytest.raises(exceptions.GlanceUnavailable):
         glance_values.from_glance(raw)
+
+
+# As Glance 33.0.0 answers GET /v2/info/stores/detail for a store; 25.1.0 has
+# neither weight nor fsid.
+STORE = {
+    'id': 'dcn0',
+    'description': 'Ceph of dcn0',
+    'type': 'rbd',
+    'properties': {
+        'chunk_size': 8388608,
+        'pool': 'images',
+        'thin_provisioning': False,
+        'fsid': 'a5da431e-37e3-4640-b2d8-3b166c4acc0b',
+    },
+    'weight': 0,
+}
+
+
+def test_details_of_a_store_find_their_place() -> None:
+    assert glance_values.details_from_glance([STORE]) == {
+        'dcn0': core_images.StoreDetails(
+            chunk_bytes=8388608,
+            pool='images',
+            fsid='a5da431e-37e3-4640-b2d8-3b166c4acc0b',
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    'properties',
+    [
+        pytest.param({'fsid': None}, id='its cluster was not reached'),
+        pytest.param({'fsid': ''}, id='an empty one'),
+    ],
+)
+def test_cluster_of_a_store_may_be_unknown(properties: dict[str, Any]) -> None:
+    known = {'chunk_size': 4194304, 'pool': 'p'}
+    raw = {**STORE, 'properties': {**known, **properties}}
+
+    assert glance_values.details_from_glance([raw]) == {
+        'dcn0': core_images.StoreDetails(4194304, 'p', None)
+    }
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'type': 'file'},
+        {'type': None},
+        {'id': None},
+        {'properties': None},
+        {'properties': {}},
+        {'properties': {'chunk_size': 8388608}},
+        {'properties': {'pool': 'images'}},
+        {'properties': {'pool': 'images', 'chunk_size': 0}},
+        {'properties': {'pool': 'images', 'chunk_size': 'big'}},
+    ],
+    ids=repr,
+)
+def test_store_of_which_too_little_is_told_is_left_out(
+    change: dict[str, Any],
+) -> None:
+    stores = [{**STORE, **change}, {**STORE, 'id': 'dcn1'}]
+
+    assert set(glance_values.details_from_glance(stores)) == {'dcn1'}
 
 
 def test_what_a_task_says_is_one_line_of_bounded_length() -> None:
