@@ -27,6 +27,8 @@ from dcn_distributor.core import images
 from dcn_distributor.core import policies
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites as core_sites
+from dcn_distributor.core import storage
+from dcn_distributor.core import transfers
 from dcn_distributor.engines import copy_image
 from dcn_distributor.service import agent as agents
 from dcn_distributor.service import books as booking
@@ -42,6 +44,7 @@ from dcn_distributor.service import workers as worker_threads
 ANSWER_TIMEOUT_S = 3.0
 
 Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
+Connect = Callable[[core_sites.Cluster], storage.Cluster]
 
 
 def rule_reader(settings: configuration.Settings) -> Reader:
@@ -52,6 +55,23 @@ def rule_reader(settings: configuration.Settings) -> Reader:
         return read_sites, placement.load(settings.placement_file, read_sites)
 
     return read
+
+
+def cluster_maker(tuning: transfers.Tuning) -> Connect:
+    """Build what makes clusters; rados and rbd are loaded with the first."""
+
+    def connect(settings: core_sites.Cluster) -> storage.Cluster:
+        from dcn_distributor.clients.ceph import cluster
+        from dcn_distributor.clients.ceph import options
+
+        return cluster.Cluster(
+            settings,
+            options.Options(
+                connections=tuning.connections, timeout_s=tuning.timeout_s
+            ),
+        )
+
+    return connect
 
 
 def build_agent(
@@ -111,13 +131,16 @@ def start_agent(
 class World:
     """What the operators' commands see of a cloud and of its agents.
 
-    `clock` gives seconds since the epoch.
+    `clock` gives seconds since the epoch. `connect` makes a handle on a
+    site's cluster; nothing is sent before that is used.
     """
 
     images: ports.Images
     rules: policies.PolicySet
     agent: control.Agent
     clock: Callable[[], float]
+    tuning: transfers.Tuning
+    connect: Connect
 
 
 def open_world(
@@ -133,4 +156,6 @@ def open_world(
         rules=read_policies,
         agent=control.Client(conf, ANSWER_TIMEOUT_S),
         clock=time.time,
+        tuning=settings.streaming,
+        connect=cluster_maker(settings.streaming),
     )

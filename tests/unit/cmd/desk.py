@@ -22,7 +22,10 @@ from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
 from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
+from tests.fakes import clusters
 from tests.fakes import glance
+from tests.unit.engines.rbd_stream import clouds
 
 NOW_S = 1_800_000_000.0
 MIB = 2**20
@@ -62,15 +65,31 @@ class Desk:
 
     :param command: the class of the command.
     :param read: returns what was written to stdout and stderr since.
+    :param cloud: one whose sites have clusters, in place of `site_count`
+        without.
     """
 
     def __init__(
-        self, command: type, read: Callable[[], Any], site_count: int = 2
+        self,
+        command: type,
+        read: Callable[[], Any],
+        site_count: int = 2,
+        cloud: clouds.Cloud | None = None,
     ) -> None:
         self._read = read
+        self._cloud = cloud
         self.agent = Agent()
         names = [f'dcn{n}' for n in range(site_count)]
-        self.glance = glance.FakeGlance(['central', *names], lambda: NOW_S)
+        self.glance = (
+            glance.FakeGlance(['central', *names], lambda: NOW_S)
+            if cloud is None
+            else cloud.glance
+        )
+        all_sites = (
+            sites.Sites('central', tuple(sites.Site(n, n, {}) for n in names))
+            if cloud is None
+            else cloud.all_sites()
+        )
         self.rules = policies.PolicySet(
             [
                 policies.Policy(
@@ -82,7 +101,7 @@ class Desk:
                     origin='placement.yaml:3',
                 )
             ],
-            sites.Sites('central', tuple(sites.Site(n, n, {}) for n in names)),
+            all_sites,
         )
         self._command = type(
             command.__name__,
@@ -99,4 +118,17 @@ class Desk:
         return code, told.out, told.err
 
     def _open_world(self, application: cli.Cli) -> app.World:
-        return app.World(self.glance, self.rules, self.agent, lambda: NOW_S)
+        return app.World(
+            self.glance,
+            self.rules,
+            self.agent,
+            lambda: NOW_S,
+            transfers.Tuning(
+                chunk_bytes=clouds.CHUNK, window_bytes=4 * clouds.CHUNK
+            ),
+            self._connect,
+        )
+
+    def _connect(self, settings: sites.Cluster) -> clusters.FakeCluster:
+        assert self._cloud is not None
+        return clusters.FakeCluster(self._cloud.cephs[settings.conf])
