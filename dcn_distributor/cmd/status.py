@@ -15,7 +15,6 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-import difflib
 import shutil
 import sys
 from typing import Any
@@ -30,7 +29,6 @@ from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
-from dcn_distributor.core import text
 
 EPILOG = """\
 What is not in order is told below the table, the worst first. A state is
@@ -220,9 +218,11 @@ class Status(lister.Lister):  # type: ignore[misc]
         policies_known = [p.name for p in rules.policies]
         for site in parsed_args.sites:
             if site not in sites_known:
-                return _near_miss('site', site, sites_known)
+                return worlds.near_miss('site', site, sites_known)
         if parsed_args.policy not in (None, *policies_known):
-            return _near_miss('policy', parsed_args.policy, policies_known)
+            return worlds.near_miss(
+                'policy', parsed_args.policy, policies_known
+            )
         return ''
 
     def _write_below(self, parsed_args: argparse.Namespace) -> None:
@@ -243,12 +243,6 @@ class Status(lister.Lister):  # type: ignore[misc]
             stdout.write(f'... and {rest} more; see --long\n')
         summary = rendering.totals(self._totals, len(self._sites(parsed_args)))
         stdout.write(f'\n{summary}\n')
-
-
-def _near_miss(what: str, word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    hint = f'; did you mean {near[0]}?' if near else ''
-    return f'there is no {what} {text.show(word)}{hint}'
 
 
 def _width() -> int | None:

@@ -17,6 +17,7 @@ tests set to open another.
 """
 
 from collections.abc import Sequence
+import difflib
 import logging
 import re
 from typing import Any
@@ -26,6 +27,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import placements
 from dcn_distributor.core import ports
+from dcn_distributor.core import sites
 from dcn_distributor.core import text
 
 if TYPE_CHECKING:
@@ -86,6 +88,32 @@ def find_one(port: ports.Images, word: str) -> images.Image | str:
     return (
         f'{len(found)} images are called {text.show(word)}; take an id:{ids}'
     )
+
+
+def as_id(word: str) -> images.ImageId | None:
+    """Take a word for an image's id, if it looks like one."""
+    return images.ImageId(word.lower()) if _UUID.fullmatch(word) else None
+
+
+def pick_sites(
+    words: Sequence[str], known: Sequence[sites.Site]
+) -> list[sites.Site] | str:
+    """Find sites by their names, each once; all if there are no words.
+
+    Otherwise returns what to tell of a name that no site has.
+    """
+    by_name: dict[str, sites.Site] = {site.name: site for site in known}
+    for word in words:
+        if word not in by_name:
+            return near_miss('site', word, list(by_name))
+    return [by_name[word] for word in dict.fromkeys(words or by_name)]
+
+
+def near_miss(what: str, word: str, known: Sequence[str]) -> str:
+    """Say that there is no such thing, and what may have been meant."""
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f'; did you mean {near[0]}?' if near else ''
+    return f'there is no {what} {text.show(word)}{hint}'
 
 
 def ask_agent(world: 'app.World', stderr: Any) -> placements.Memory | None:

@@ -27,6 +27,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
+from dcn_distributor.engines.rbd_stream import orphans
 from dcn_distributor.engines.rbd_stream import registration
 
 
@@ -68,27 +69,9 @@ class Target:
                 return Adopted(self.cluster.open_snapshot(image.id))
             if not self.removes_orphans or published.has_watchers:
                 raise
-        self._check_orphan(glance.get(image.id))
+        orphans.check(glance.get(image.id), self.location(image.id))
         self.cluster.remove_orphan(image.id)
         return self.cluster.open_copy(*arguments)
-
-    def _check_orphan(self, image: images.Image) -> None:
-        """Make sure that Glance neither lists it nor writes it now."""
-        if image.import_task is not None:
-            raise exceptions.ImportInProgress(
-                f'an import of image {image.id} is under way, and may be '
-                f'writing what has its name in {self.store}'
-            )
-        urls = {known.url for known in image.locations or ()}
-        if (
-            image.locations is None
-            or self.store in image.stores
-            or self.location(image.id).url in urls
-        ):
-            raise exceptions.OrphanInTheWay(
-                f'what has the name of image {image.id} in {self.store} may '
-                'be in use: a location leads to it, or Glance shows none'
-            )
 
 
 class Adopted:
