@@ -211,7 +211,7 @@ class FakeGlance(fake_imports.Imports):
                 }
             )
             image = self._table.add(image)
-            self._fill(image)
+            self._fill(image, image.locations or ())
             return self._shown(image)
 
     def change(
@@ -222,13 +222,14 @@ class FakeGlance(fake_imports.Imports):
         With the stores change their data.
         """
         with self._lock:
-            before = self._table.load(image_id)
-            after = self._table.change(image_id, **attributes)
-            for location in before.locations or ():
-                if location not in (after.locations or ()):
+            before = self._table.load(image_id).locations or ()
+            image = self._table.change(image_id, **attributes)
+            after = image.locations or ()
+            for location in before:
+                if location not in after:
                     self.data.remove(location.url)
-            self._fill(after)
-            return self._shown(after)
+            self._fill(image, (one for one in after if one not in before))
+            return self._shown(image)
 
     def delete(self, image_id: images.ImageId) -> None:
         """Delete an image and its data. Glance does not look at the lock.
@@ -340,9 +341,11 @@ class FakeGlance(fake_imports.Imports):
             return image
         return dataclasses.replace(image, locations=None)
 
-    def _fill(self, image: images.Image) -> None:
-        """Have data at all locations."""
-        for location in image.locations or ():
+    def _fill(
+        self, image: images.Image, locations: Iterable[images.Location]
+    ) -> None:
+        """Have data at new locations, unless the test has put some there."""
+        for location in locations:
             if self.data.size_bytes(location.url) is None:
                 self.data.put(location.url, image.size_bytes or 0)
 
