@@ -23,6 +23,7 @@ from dcn_distributor.clients.bus import control
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites
+from dcn_distributor.core import choosing
 from dcn_distributor.core import images
 from dcn_distributor.core import policies
 from dcn_distributor.core import ports
@@ -30,10 +31,13 @@ from dcn_distributor.core import sites as core_sites
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines import copy_image
+from dcn_distributor.engines.rbd_stream import engine as rbd_stream
 from dcn_distributor.service import agent as agents
+from dcn_distributor.service import answers as answering
 from dcn_distributor.service import books as booking
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import orders
+from dcn_distributor.service import parts as all_parts
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
@@ -44,6 +48,10 @@ from dcn_distributor.service import workers as worker_threads
 ANSWER_TIMEOUT_S = 3.0
 
 Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
+MakeStreams = Callable[
+    [Callable[[images.ImageId], None], Callable[[], None]],
+    ports.StreamEngine | None,
+]
 Connect = Callable[[core_sites.Cluster], storage.Cluster]
 
 
@@ -77,21 +85,33 @@ def cluster_maker(tuning: transfers.Tuning) -> Connect:
 def build_agent(
     settings: configuration.Settings,
     port: ports.Images,
+    make_streams: MakeStreams,
     counts: notifications.Counts,
-) -> agents.Agent:
-    """Build an agent that works on the images of `port`."""
-    limits = settings.limits
-    rule_book = rule_books.RuleBook(rule_reader(settings))
-    ledger = ledgers.Ledger(limits, time.time)
+) -> tuple[agents.Agent, answering.Answers]:
+    """Build an agent that works on the images of `port`, and its answers.
+
+    `make_streams` gets whom to tell of an image whose stream got on, and of
+    sites that became fit or unfit.
+    """
+    streams = make_streams(
+        lambda image_id: queue.add(image_id), lambda: resync.ask()
+    )
+    limits = dataclasses.replace(
+        settings.limits,
+        transfers=0 if streams is None else settings.streaming.transfers,
+    )
     queue: work_queue.WorkQueue[images.ImageId] = work_queue.WorkQueue(
         time.monotonic
     )
+    rule_book = rule_books.RuleBook(rule_reader(settings))
+    ledger = ledgers.Ledger(limits, time.time)
+    order_book = orders.OrderBook()
     reconciler = reconcilers.build(
         port,
-        reconcilers.Engines(copy_image.CopyImage(port), None),
+        reconcilers.Engines(copy_image.CopyImage(port), streams),
         rule_book,
         booking.Books(ledger, limits, settings.choice, time.time),
-        orders.OrderBook(),
+        order_book,
     )
     resync = resyncs.Resync(
         port,
@@ -100,13 +120,20 @@ def build_agent(
         settings.resync_interval_s,
         limits.backoff,
     )
-    workers = worker_threads.Workers(
-        queue, reconciler, ledger, settings.workers
+    parts = all_parts.Parts(
+        port,
+        streams,
+        queue,
+        ledger,
+        rule_book,
+        order_book,
+        reconciler,
+        worker_threads.Workers(queue, reconciler, ledger, settings.workers),
+        resync,
     )
-    return agents.Agent(
-        agents.Parts(queue, ledger, rule_book, workers, resync),
-        counts.as_dict,
-        limits.backoff,
+    return (
+        agents.Agent(parts, limits.backoff),
+        answering.Answers(parts, counts.as_dict),
     )
 
 
@@ -115,13 +142,28 @@ def start_agent(
 ) -> agents.Agent:
     """Build the agent of this configuration, and start it on its bus."""
     counts = notifications.Counts()
-    agent = build_agent(settings, glance.connect(conf), counts)
+    port = glance.connect(conf)
+
+    def make_streams(
+        wake: Callable[[images.ImageId], None], wake_all: Callable[[], None]
+    ) -> ports.StreamEngine | None:
+        if choosing.RBD_STREAM not in settings.choice.engines:
+            return None
+        return rbd_stream.RbdStream(
+            port,
+            cluster_maker(settings.streaming),
+            settings.streaming,
+            rbd_stream.Callbacks(wake, wake_all),
+            removes_orphans=settings.remove_orphans,
+        )
+
+    agent, answers = build_agent(settings, port, make_streams, counts)
     notifications.quieten_undecodable(counts)
     hints = notifications.Hints(agent.look_at, counts)
     agent.start(
         [
             notifications.Listener(conf, settings.topic, hints),
-            control.Server(conf, agent),
+            control.Server(conf, answers),
         ]
     )
     return agent

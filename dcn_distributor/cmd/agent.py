@@ -80,22 +80,23 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         it raises.
         """
         self._started.wait()
-        if _mutate(self._conf) and self._agent is not None:
-            self._agent.reload()
+        settings = _mutate(self._conf)
+        if settings is not None and self._agent is not None:
+            self._agent.reload(settings.streaming.rate_bytes_s)
 
 
-def _mutate(conf: cfg.ConfigOpts) -> bool:
+def _mutate(conf: cfg.ConfigOpts) -> configuration.Settings | None:
     """Read the options that can change again, if all can be read."""
     try:
         conf.mutate_config_files()
+        return configuration.settings(conf)
     except (cfg.Error, ValueError) as exc:
         LOG.error(
             'The changed configuration is refused and the old one stays in '
             'force: %s',
             exc,
         )
-        return False
-    return True
+        return None
 
 
 def _stop_within_s(conf: cfg.ConfigOpts) -> float:

@@ -133,7 +133,10 @@ def is_stuck(
     now: float,
 ) -> bool:
     """Tell whether an import has been without a sign of life for too long."""
-    return now - request.progress_s > _silence_s(image, limits)
+    return (
+        request.engine == histories.COPY_IMAGE
+        and now - request.progress_s > _silence_s(image, limits)
+    )
 
 
 def is_lock_stale(
@@ -146,6 +149,8 @@ def is_lock_stale(
 
     Glance would let it break that of an import that still stages, too.
     """
+    if request.engine != histories.COPY_IMAGE:
+        return False
     patience_s = max(limits.lock_stale_s, _silence_s(image, limits))
     if request.progress is None:
         patience_s = limits.lock_without_task_s

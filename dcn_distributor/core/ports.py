@@ -182,6 +182,10 @@ class StreamEngine(Engine, Protocol):
         """
         ...
 
+    def wait_for_checks(self, within_s: float) -> None:
+        """Wait until all sites were checked once, but no longer than that."""
+        ...
+
     def sweep(self) -> None:
         """Begin to remove what transfers that died left, and return."""
         ...

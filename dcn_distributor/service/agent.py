@@ -9,33 +9,29 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The agent: its parts, started and stopped together, and its answers."""
+"""The agent: its parts, started and stopped together."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
-import math
-import socket
+import functools
 import threading
 import time
-from typing import Any
 from typing import Protocol
 
 from oslo_log import log
 
 from dcn_distributor.core import images
 from dcn_distributor.core import retry
-from dcn_distributor.service import ledger as ledgers
-from dcn_distributor.service import resync as resyncs
+from dcn_distributor.service import parts as all_parts
 from dcn_distributor.service import rules as rule_books
-from dcn_distributor.service import work_queue
-from dcn_distributor.service import workers as worker_threads
 
 LOG = log.getLogger(__name__)
 
 # How long the bus may take to let go of us.
 _CLOSE_S = 10.0
+
+# How long streams may take to end.
+_BREAK_OFF_S = 5.0
 
 
 class Ear(Protocol):
@@ -53,33 +49,18 @@ class Ear(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
-    """What an agent is made of, but for its ears."""
-
-    queue: 'work_queue.WorkQueue[images.ImageId]'
-    ledger: ledgers.Ledger
-    rule_book: rule_books.RuleBook
-    workers: worker_threads.Workers
-    resync: resyncs.Resync
-
-
 class Agent:
     """Distributes images from start() to stop().
 
-    :param count_events: gives how many events came in, by what became of
-        them
     :param backoff: pauses when the bus refuses to be listened to
     """
 
     def __init__(
         self,
-        parts: Parts,
-        count_events: Callable[[], Mapping[str, int]],
+        parts: all_parts.Parts,
         backoff: retry.Backoff,
     ) -> None:
         self._parts = parts
-        self._count_events = count_events
         self._backoff = backoff
         self._ears: Sequence[Ear] = ()
         self._stopping = threading.Event()
@@ -87,6 +68,8 @@ class Agent:
     def start(self, ears: Sequence[Ear]) -> None:
         """Start working; the bus may come later."""
         self._ears = ears
+        if self._parts.streams is not None:
+            self._parts.streams.set_sites(self._rules().sites)
         self._parts.workers.start()
         self._parts.resync.start()
         for ear in ears:
@@ -101,17 +84,24 @@ class Agent:
         """Take no more in, finish what is being done, and return in time.
 
         Imports under way go on in Glance; the next agent finds them there.
+        Streams are broken off, and go on with the next agent where they are.
         So nothing is lost either by leaving behind what does not end: a look
         while Glance does not answer, or a bus that was lost, which
         oslo.messaging leaves only once it is back.
         """
         self._stopping.set()
         begun_s = time.monotonic()
-        patience = {
+        patience: dict[Callable[[], None], float] = {
             self._parts.resync.stop: within_s,
             self._parts.workers.stop: within_s,
             **{ear.stop: min(within_s, _CLOSE_S) for ear in self._ears},
         }
+        if self._parts.streams is not None:
+            break_off_s = min(within_s, _BREAK_OFF_S)
+            break_off = functools.partial(
+                self._parts.streams.stop, break_off_s
+            )
+            patience[break_off] = break_off_s
         # oslo.messaging takes some seconds to leave a poll: all at once.
         closing = {
             threading.Thread(target=stop, daemon=True): patience_s
@@ -124,49 +114,23 @@ class Agent:
         left = sum(thread.is_alive() for thread in closing)
         LOG.info('Agent stopped, %d of its parts left behind', left)
 
-    def reload(self) -> None:
-        """Read sites and policies again, and look at all images by them."""
+    def reload(self, rate_bytes_s: float | None) -> None:
+        """Read sites and policies again, and look at all images by them.
+
+        `rate_bytes_s` is the limit of streams from now on, None for none.
+        """
+        streams = self._parts.streams
+        if streams is not None:
+            streams.set_rate(rate_bytes_s)
         if self._parts.rule_book.reload():
+            if streams is not None:
+                streams.set_sites(self._rules().sites)
             LOG.info('New rules, %d sites', len(self._rules().sites))
             self._parts.resync.ask()
 
     def look_at(self, image_id: images.ImageId) -> None:
         """Have one image looked at: somebody hinted at a change."""
         self._parts.queue.add(image_id)
-
-    def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
-        """See clients.bus.control.Agent."""
-        self._parts.rule_book.start_anew()
-        for image_id in image_ids:
-            self._parts.queue.add(image_id)
-        if not image_ids:
-            self._parts.resync.ask()
-        return {
-            'host': socket.gethostname(),
-            'looking_at': len(image_ids) or None,
-        }
-
-    def remembered(self) -> dict[str, Any]:
-        """See clients.bus.control.Agent."""
-        setbacks = {
-            image_id: {
-                store: _plain(s.failures, s.reason, s.next_try_s)
-                for store, s in history.setbacks.items()
-            }
-            for image_id, history in self._parts.ledger.remembered().items()
-            if history.setbacks
-        }
-        troubles = {
-            store: _plain(t.failures, t.reason, t.next_probe_s)
-            for store, t in self._parts.ledger.load.troubles.items()
-        }
-        return {
-            'host': socket.gethostname(),
-            'setbacks': setbacks,
-            'troubles': troubles,
-            'events': dict(self._count_events()),
-            'looks': self._parts.workers.looks,
-        }
 
     def _rules(self) -> rule_books.Rules:
         return self._parts.rule_book.rules
@@ -188,11 +152,3 @@ class Agent:
                 self._stopping.wait(pause_s)
             else:
                 return
-
-
-def _plain(failures: int, reason: str, next_try_s: float) -> dict[str, Any]:
-    return {
-        'failures': failures,
-        'reason': reason,
-        'next_try_s': None if math.isinf(next_try_s) else next_try_s,
-    }

@@ -30,11 +30,15 @@ from dcn_distributor.core import planner
 
 
 class _Waiters:
-    """Images in the order of their policies' priority, then of arrival."""
+    """Images in the order of priority, then of arrival.
+
+    One that comes again with a higher priority moves forward; what is left
+    of it in the heap counts no more.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, images.ImageId]] = []
-        self._members: set[images.ImageId] = set()
+        self._members: dict[images.ImageId, int] = {}
         self._arrivals = itertools.count()
 
     def __len__(self) -> int:
@@ -44,15 +48,17 @@ class _Waiters:
         return image_id in self._members
 
     def add(self, image_id: images.ImageId, priority: int) -> None:
-        if image_id not in self._members:
-            self._members.add(image_id)
+        if self._members.get(image_id, priority - 1) < priority:
+            self._members[image_id] = priority
             entry = (-priority, next(self._arrivals), image_id)
             heapq.heappush(self._heap, entry)
 
     def take(self) -> images.ImageId:
-        image_id = heapq.heappop(self._heap)[2]
-        self._members.discard(image_id)
-        return image_id
+        while True:
+            negative, _, image_id = heapq.heappop(self._heap)
+            if self._members.get(image_id) == -negative:
+                del self._members[image_id]
+                return image_id
 
 
 class Ledger:
@@ -89,6 +95,18 @@ class Ledger:
         """All that is remembered, as of this moment."""
         with self._lock:
             return dict(self._histories)
+
+    def preview(
+        self,
+        image: images.Image,
+        routes: planner.Routes,
+        history: histories.History,
+    ) -> planner.Plan:
+        """Plan an image at this moment, to tell of it: nothing is taken."""
+        others = self.load.without_running(image.id)
+        return planner.plan(
+            image, routes, history, others, self._limits, self._clock()
+        )
 
     def will_wake(
         self, image_id: images.ImageId, turns: Iterable[loads.Turn]

@@ -138,15 +138,9 @@ class Reconciler:
         Since there is nothing to do, or only a change can help, or it will
         be woken when its turn has come.
         """
-        rules = self._rule_book.rules
         ledger = self._books.ledger
-        history = ledger.history(image.id).under(_circumstances(image, rules))
-        orders = self._order_book.of(image.id)
-        decided = rules.policies.decide(image)
-        routes = self._ways.router.routes(
-            image, decided, orders, history, rules
-        )
         remembered = ledger.history(image.id)
+        history, routes = self.consider(image, self._order_book.of(image.id))
         if (
             remembered.request is not None
             or set(remembered.setbacks) - {*routes}
@@ -164,13 +158,31 @@ class Reconciler:
             ],
         )
 
+    def consider(
+        self, image: images.Image, orders: all_routes.Orders
+    ) -> tuple[histories.History, planner.Routes]:
+        """Tell what counts of an image's past, and its routes by that."""
+        rules = self._rule_book.rules
+        history = self._books.ledger.history(image.id)
+        history = history.under(_circumstances(image, rules))
+        history = _without_those_ordered(history, orders)
+        decided = rules.policies.decide(image)
+        return history, self._ways.router.routes(
+            image, decided, orders, history, rules
+        )
+
     def remembered(self) -> set[images.ImageId]:
         """The images that anything is remembered of."""
         return {*self._books.ledger.remembered(), *self._order_book.pending()}
 
+    def forget_obstacle(self) -> None:
+        """Have Glance asked again though it copied no image at all."""
+        self._ways.router.note_copy_image(None)
+
     def begin_round(self) -> None:
         """Prepare for a look at all images."""
-        self._ways.router.note_copy_image(None)
+        self._ways.streams.prepare()
+        self.forget_obstacle()
         self._rule_book.set_known_stores(self._glance.stores())
 
     def end_round(self) -> None:
@@ -185,7 +197,10 @@ class Reconciler:
         history = self._books.ledger.history(image_id)
         history = history.under(_circumstances(image, rules))
         orders = self._order_book.of(image_id)
-        history = self._heed(orders, history)
+        history = _without_those_ordered(history, orders)
+        for store, order in orders.items():
+            if order.is_new:
+                self._books.ledger.let_probe(store)
         sight = booking.Sight(
             image, report, all_routes.missing_stores(image, decided, orders)
         )
@@ -218,16 +233,6 @@ class Reconciler:
         if not plan.stores:
             return booking.Outcome(plan.look_again_s)
         return self._courses[plan.engine].begin(sight, plan, routes, history)
-
-    def _heed(
-        self, orders: all_routes.Orders, history: histories.History
-    ) -> histories.History:
-        """Forget what stands against a store that was just ordered."""
-        for store, order in orders.items():
-            if order.is_new:
-                history = history.without_setback(store)
-                self._books.ledger.let_probe(store)
-        return history
 
     def _note_routes(
         self, routes: planner.Routes, history: histories.History
@@ -295,6 +300,16 @@ def build(
     return Reconciler(
         glance, rule_book, books, order_book, Ways(imports, streams, router)
     )
+
+
+def _without_those_ordered(
+    history: histories.History, orders: all_routes.Orders
+) -> histories.History:
+    """Forget what stands against the stores that were just ordered."""
+    for store, order in orders.items():
+        if order.is_new:
+            history = history.without_setback(store)
+    return history
 
 
 def _circumstances(image: images.Image, rules: rule_books.Rules) -> object:

@@ -12,6 +12,7 @@
 """Chooses how an image goes to each store that lacks it."""
 
 from collections.abc import Callable
+import enum
 import threading
 
 from dcn_distributor.core import choosing
@@ -23,6 +24,22 @@ from dcn_distributor.core import planner
 from dcn_distributor.core import routes as all_routes
 from dcn_distributor.service import books as booking
 from dcn_distributor.service import rules as rule_books
+
+_STALE_LOCK = (
+    "a dead import holds the image's lock, which only another import breaks"
+)
+
+
+class _Lock(enum.Enum):
+    """How it stands with an image's import lock.
+
+    STUCK: only a stream gets on beside it. STALE: no copy can be registered,
+    but the next import breaks it.
+    """
+
+    FREE = 'free'
+    STUCK = 'stuck'
+    STALE = 'stale'
 
 
 class Router:
@@ -58,8 +75,8 @@ class Router:
         missing = all_routes.missing_stores(image, decided, orders)
         if not missing:
             return {}
-        is_lock_stuck = self._is_lock_stuck(image, history)
         load = self._books.ledger.load
+        lock = self._lock_state(image, history)
         routes = {}
         for decision in decided.by_site:
             store = decision.site.store
@@ -70,7 +87,7 @@ class Router:
                     decision,
                     orders.get(store),
                     history,
-                    self._surroundings(store, load, is_lock_stuck),
+                    self._surroundings(store, load, lock),
                     self._books.options,
                 )
             else:
@@ -80,15 +97,18 @@ class Router:
         return routes
 
     def _surroundings(
-        self, store: images.StoreId, load: loads.Load, is_lock_stuck: bool
+        self, store: images.StoreId, load: loads.Load, lock: _Lock
     ) -> all_routes.Surroundings:
+        obstacles = self._obstacles(store)
+        if lock is _Lock.STALE:
+            obstacles = (*obstacles, _STALE_LOCK)
         with self._lock:
             copy_image_obstacle = self._copy_image_obstacle
         return all_routes.Surroundings(
             copy_image_obstacle,
             self._by_copy_image(store, load),
-            is_lock_stuck,
-            self._obstacles(store),
+            lock is _Lock.STUCK,
+            obstacles,
         )
 
     def _by_copy_image(
@@ -107,18 +127,13 @@ class Router:
             return histories.Tries(0, '')
         return histories.Tries(trouble.failures, trouble.reason)
 
-    def _is_lock_stuck(
+    def _lock_state(
         self, image: images.Image, history: histories.History
-    ) -> bool:
-        """Tell whether only a stream can go on beside the image's lock.
-
-        A stale one is broken by the next import.
-        """
+    ) -> _Lock:
         request = history.request
-        return (
-            request is not None
-            and request.is_stuck
-            and not planner.is_lock_stale(
-                request, image, self._books.limits, self._books.clock()
-            )
-        )
+        if request is None:
+            return _Lock.FREE
+        limits, now = self._books.limits, self._books.clock()
+        if planner.is_lock_stale(request, image, limits, now):
+            return _Lock.STALE
+        return _Lock.STUCK if request.is_stuck else _Lock.FREE

@@ -31,7 +31,10 @@ from dcn_distributor.service import books as booking
 
 LOG = log.getLogger(__name__)
 
-_NOT_SET_UP = 'rbd-stream is not set up: no site has cluster settings'
+_NOT_SET_UP = 'it is not set up'
+
+# How long to wait for the first word of clusters that do not answer.
+_CHECKS_S = 5.0
 
 
 class Streams:
@@ -55,6 +58,11 @@ class Streams:
         if self._engine is None:
             return (_NOT_SET_UP,)
         return self._engine.obstacles(store)
+
+    def prepare(self) -> None:
+        """Wait a moment until it is known which sites streams can serve."""
+        if self._engine is not None:
+            self._engine.wait_for_checks(_CHECKS_S)
 
     def sweep(self) -> None:
         """Have removed what streams that died left."""

@@ -166,6 +166,9 @@ class FakeStreams:
         """See core.ports.StreamEngine."""
         return self.obstructed.get(store, ())
 
+    def wait_for_checks(self, within_s: float) -> None:
+        """See core.ports.StreamEngine; here all is known at once."""
+
     def sweep(self) -> None:
         """See core.ports.StreamEngine; here it is done at once."""
         with self._lock:

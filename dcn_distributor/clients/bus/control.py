@@ -11,8 +11,9 @@
 # under the License.
 """What an operator's command asks of a running agent, over RPC on the bus.
 
-Nothing here can harm: an agent may be asked to look again, and what it
-remembers. A command that gets no answer says so; the agent's work goes on.
+Nothing here can harm: an agent may be asked to look again, to make a copy,
+and what it remembers. A command that gets no answer says so; the agent's
+work goes on.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ from dcn_distributor.core import images
 
 EXCHANGE = 'dcn_distributor'
 TOPIC = 'dcn_distributor_agent'
-VERSION = '1.0'
+
+# Agents of 1.0 know resync and remembered only.
+VERSION = '1.1'
+_FIRST_VERSION = '1.0'
 
 
 class Agent(Protocol):
@@ -55,6 +59,52 @@ class Agent(Protocol):
         since the epoch, None if only a change helps. Further ``events``:
         how many came in, by what became of them, and ``looks``: how many
         looks at images there were; both since the agent started.
+
+        Since 1.1: a trouble's ``engine``; ``verified``: the stores whose
+        copy its streams proved, by image; ``obstacles``: what keeps
+        rbd-stream from a store, a list for each that has any, of the sites
+        with cluster settings; and ``orders``: by image and store those of
+        copy() that wait or are under way, with ``failed`` None, and the last
+        that failed for good, with the reason there. One that is in neither
+        is done: Glance lists the store.
+        """
+        ...
+
+    def transfers(self) -> dict[str, Any]:
+        """Tell of the streams that run and of the last that ended.
+
+        Returns ``host`` and ``transfers``: see core.transfer_messages, whose
+        from_plain() reads each. Since 1.1.
+        """
+        ...
+
+    def routes(self, image_id: images.ImageId) -> dict[str, Any]:
+        """Tell how an image goes to each store that should hold it.
+
+        The agent looks at the image for that. Returns ``host`` and
+        ``routes``, by store: ``engine``, None if none can serve; ``reason``,
+        why this one; ``waits``, what keeps it from being asked now, None if
+        nothing does. None of a store that has the image. Since 1.1.
+        """
+        ...
+
+    def copy(
+        self,
+        image_id: images.ImageId,
+        site_names: Sequence[str],
+        engine: str | None,
+    ) -> dict[str, Any]:
+        """Bring an image to sites now, though no policy may say so.
+
+        `engine` is copy-image or rbd-stream, auto for what serves, and None
+        for what the policies wish. Returns ``host``; ``accepted``: the sites
+        that were put on the list; ``refused``: the others, each with the
+        reason, such as ``already there``. What stood against trying these
+        sites again is forgotten, and the image goes before all that wait.
+        The agent remembers an order until the copy is there or has failed
+        for good, or the image is gone or no longer active; it forgets it
+        when it ends. The agent looks at the image first: a call that gets no
+        answer may have been heeded. Since 1.1.
         """
         ...
 
@@ -104,6 +154,35 @@ class _Endpoint:
     def remembered(self, context: object) -> dict[str, Any]:
         return self._agent.remembered()
 
+    def transfers(self, context: object) -> dict[str, Any]:
+        return self._agent.transfers()
+
+    def routes(self, context: object, image_id: object) -> dict[str, Any]:
+        known = notifications.as_image_id(image_id)
+        if known is None:
+            return {'host': socket.gethostname(), 'routes': {}}
+        return self._agent.routes(known)
+
+    def copy(
+        self,
+        context: object,
+        image_id: object,
+        site_names: object,
+        engine: object,
+    ) -> dict[str, Any]:
+        known = notifications.as_image_id(image_id)
+        given = site_names if isinstance(site_names, list) else []
+        names = [name for name in given if isinstance(name, str)]
+        if known is None:
+            return {
+                'host': socket.gethostname(),
+                'accepted': [],
+                'refused': dict.fromkeys(names, 'that is no id of an image'),
+            }
+        return self._agent.copy(
+            known, names, None if engine is None else str(engine)
+        )
+
 
 class Server:
     """Answers for an agent. Open it in the worker, after the fork."""
@@ -150,20 +229,45 @@ class Client:
 
     def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
         """See Agent."""
-        return self._call('resync', image_ids=list(image_ids))
+        return self._call('resync', _FIRST_VERSION, image_ids=list(image_ids))
 
     def remembered(self) -> dict[str, Any]:
         """See Agent."""
-        return self._call('remembered')
+        return self._call('remembered', _FIRST_VERSION)
 
-    def _call(self, method: str, **arguments: object) -> dict[str, Any]:
+    def transfers(self) -> dict[str, Any]:
+        """See Agent."""
+        return self._call('transfers', VERSION)
+
+    def routes(self, image_id: images.ImageId) -> dict[str, Any]:
+        """See Agent."""
+        return self._call('routes', VERSION, image_id=image_id)
+
+    def copy(
+        self,
+        image_id: images.ImageId,
+        site_names: Sequence[str],
+        engine: str | None,
+    ) -> dict[str, Any]:
+        """See Agent."""
+        return self._call(
+            'copy',
+            VERSION,
+            image_id=image_id,
+            site_names=list(site_names),
+            engine=engine,
+        )
+
+    def _call(
+        self, method: str, version: str, **arguments: object
+    ) -> dict[str, Any]:
         # NOTE: oslo.messaging tries for ever to reach a broker that is down,
         # whatever its timeout, so it does that in a thread to leave behind.
         answer: futures.Future[dict[str, Any]] = futures.Future()
 
         def ask() -> None:
             try:
-                answer.set_result(self._ask(method, arguments))
+                answer.set_result(self._ask(method, version, arguments))
             except Exception as exc:
                 answer.set_exception(exc)
 
@@ -176,11 +280,11 @@ class Client:
             ) from exc
 
     def _ask(
-        self, method: str, arguments: dict[str, object]
+        self, method: str, version: str, arguments: dict[str, object]
     ) -> dict[str, Any]:
         transport = _transport(self._conf)
         target = oslo_messaging.Target(
-            exchange=EXCHANGE, topic=TOPIC, version=VERSION
+            exchange=EXCHANGE, topic=TOPIC, version=version
         )
         client = _make_client(
             transport, target, timeout=self._timeout_s, retry=1
@@ -191,6 +295,19 @@ class Client:
             raise exceptions.BusUnavailable(
                 f'no agent answered within {self._timeout_s:g} s; is '
                 'dcn-distributor-agent running, with the same transport_url?'
+            ) from exc
+        except (
+            oslo_messaging.UnsupportedVersion,
+            oslo_messaging.RemoteError,
+        ) as exc:
+            # Which of them it is depends on the driver.
+            kind = getattr(exc, 'exc_type', type(exc).__name__)
+            if kind != oslo_messaging.UnsupportedVersion.__name__:
+                raise exceptions.BusUnavailable(
+                    f'the agent failed to answer: {kind}'
+                ) from exc
+            raise exceptions.BusUnavailable(
+                'the agent that answered is too old for that; upgrade it'
             ) from exc
         except (oslo_messaging.MessagingException, OSError) as exc:
             raise exceptions.BusUnavailable(

@@ -38,6 +38,30 @@ class Agent:
         """See control.Agent."""
         return {'host': 'ctl-0', 'setbacks': {}, 'troubles': {}}
 
+    def transfers(self):
+        """See control.Agent."""
+        return {'host': 'ctl-0', 'transfers': []}
+
+    def routes(self, image_id):
+        """See control.Agent."""
+        return {'host': 'ctl-0', 'routes': {'dcn0': {'engine': None}}}
+
+    def copy(self, image_id, site_names, engine):
+        """See control.Agent."""
+        self.asked.append((image_id, site_names, engine))
+        return {'host': 'ctl-0', 'accepted': site_names, 'refused': {}}
+
+
+class OldEndpoint:
+    """What an agent of the first release answers to."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def remembered(self, context):
+        """Tell what the first release told."""
+        return {'host': 'old', 'setbacks': {}, 'troubles': {}}
+
 
 @pytest.fixture
 def conf(tmp_path):
@@ -83,3 +107,54 @@ def test_what_is_no_id_is_not_looked_at(conf, agent):
 def test_no_agent_is_bus_unavailable(conf):
     with pytest.raises(exceptions.BusUnavailable, match='no agent answered'):
         control.Client(conf, 0.1).remembered()
+
+
+def test_what_is_streamed_and_which_way_images_go(conf, agent):
+    client = control.Client(conf, 5.0)
+
+    assert client.transfers()['transfers'] == []
+    assert client.routes(IMAGE_ID)['routes'] == {'dcn0': {'engine': None}}
+
+
+@pytest.mark.parametrize('engine', [None, 'rbd-stream'])
+def test_an_order_reaches_the_agent_as_it_was_given(conf, agent, engine):
+    answer = control.Client(conf, 5.0).copy(IMAGE_ID, ['dcn0'], engine)
+
+    assert answer['accepted'] == ['dcn0']
+    assert agent.asked == [(IMAGE_ID, ['dcn0'], engine)]
+
+
+def test_an_order_for_what_is_no_id_is_refused(conf, agent):
+    client = control.Client(conf, 5.0)
+
+    assert set(client.copy('x', ['dcn0'], None)['refused']) == {'dcn0'}
+    assert client.routes('x')['routes'] == {}
+    assert agent.asked == []
+
+
+@pytest.fixture
+def old_agent(conf):
+    # Not at the top: clients.bus sees to how it is imported.
+    import oslo_messaging
+
+    server = oslo_messaging.get_rpc_server(
+        oslo_messaging.get_rpc_transport(conf),
+        oslo_messaging.Target(
+            exchange=control.EXCHANGE, topic=control.TOPIC, server='old'
+        ),
+        [OldEndpoint(oslo_messaging.Target(version='1.0'))],
+        executor='threading',
+        access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+    )
+    server.start()
+    yield
+    server.stop()
+    server.wait()
+
+
+def test_an_old_agent_answers_what_it_can(conf, old_agent):
+    client = control.Client(conf, 5.0)
+
+    assert client.remembered()['host'] == 'old'
+    with pytest.raises(exceptions.BusUnavailable, match='too old'):
+        client.transfers()

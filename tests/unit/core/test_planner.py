@@ -87,9 +87,7 @@ def pasts(draw):
             engine=draw(st.sampled_from(ENGINES)),
         )
         if request.engine == RBD_STREAM:
-            request = dataclasses.replace(
-                request, is_stuck=False, progress_s=NOW
-            )
+            request = dataclasses.replace(request, is_stuck=False)
     return histories.History(request=request, setbacks=setbacks)
 
 

@@ -25,6 +25,7 @@ from dcn_distributor.core import retry
 from dcn_distributor.core import transfers
 from tests import waiting
 from tests.fakes import glance as fake_glance
+from tests.fakes import streams as fake_streams
 from tests.unit.service import world as worlds
 
 BOTH = {'dcn0', 'dcn1'}
@@ -75,10 +76,12 @@ class Ear:
 class Service:
     """An agent, its files, and a Glance whose imports the test ends."""
 
-    def __init__(self, directory, placement):
+    def __init__(self, directory, placement, has_streams):
+        self.has_streams = has_streams
         self.placement_file = directory / 'placement.yaml'
         self.placement_file.write_text(placement)
-        (directory / 'sites.yaml').write_text(SITES)
+        self.sites_file = directory / 'sites.yaml'
+        self.sites_file.write_text(SITES)
         self.glance = fake_glance.FakeGlance(
             ('central', 'dcn0', 'dcn1'), time.time
         )
@@ -95,10 +98,19 @@ class Service:
             remove_orphans=False,
             streaming=transfers.Tuning(),
         )
-        self.agent = app.build_agent(
-            settings, self.glance, notifications.Counts()
+        self.streams = None
+        self.agent, self.answers = app.build_agent(
+            settings, self.glance, self._make_streams, notifications.Counts()
         )
         self.ear = Ear()
+
+    def _make_streams(self, wake, wake_all):
+        if self.has_streams:
+            self.wake_all = wake_all
+            self.streams = fake_streams.FakeStreams(
+                self.glance, time.time, wake, set()
+            )
+        return self.streams
 
     def start(self):
         """Start the agent."""
@@ -116,7 +128,7 @@ class Service:
         """Wait until it is refused for good; return the reason."""
 
         def refusal():
-            setbacks = self.agent.remembered()['setbacks']
+            setbacks = self.answers.remembered()['setbacks']
             told = setbacks.get(image_id, {}).get('dcn0', {'next_try_s': 0.0})
             return told['next_try_s'] is None and told['reason']
 
@@ -131,8 +143,8 @@ class Service:
 def make_service(tmp_path):
     made = []
 
-    def make(placement=PUBLIC):
-        made.append(Service(tmp_path, placement))
+    def make(placement=PUBLIC, has_streams=False):
+        made.append(Service(tmp_path, placement, has_streams))
         return made[-1]
 
     yield make
@@ -169,7 +181,7 @@ def test_new_policies_are_applied_to_what_is_there(make_service):
     service.start()
 
     service.placement_file.write_text(PUBLIC)
-    service.agent.reload()
+    service.agent.reload(None)
     service.wait_for_import(image_id)
 
     assert service.stores(image_id) == BOTH
@@ -180,7 +192,7 @@ def test_broken_policies_leave_the_old_ones_in_force(make_service):
     service.start()
 
     service.placement_file.write_text('policies: [')
-    service.agent.reload()
+    service.agent.reload(None)
     image_id = service.glance.add().id
     service.agent.look_at(image_id)
     service.wait_for_import(image_id)
@@ -198,7 +210,7 @@ def test_a_resync_asked_for_tries_again_what_had_failed_for_good(
     assert 'format' in service.wait_for_refusal(image_id)
 
     service.glance.change(image_id, disk_format='raw')
-    answer = service.agent.resync([])
+    answer = service.answers.resync([])
     service.wait_for_import(image_id)
 
     assert answer['looking_at'] is None
@@ -238,7 +250,7 @@ def test_a_lost_bus_and_a_look_that_hangs_are_left_behind(make_service):
     with service.glance.hung():
         service.agent.look_at(image_id)
         waiting.until(
-            'the look begins', lambda: service.agent.remembered()['looks']
+            'the look begins', lambda: service.answers.remembered()['looks']
         )
         service.agent.stop(0.5)
 
@@ -262,8 +274,10 @@ def test_looks_and_events_are_counted(make_service):
 
     service.agent.look_at(image_id)
 
-    waiting.until('the look', lambda: service.agent.remembered()['looks'] == 1)
-    assert service.agent.remembered()['events'] == {
+    waiting.until(
+        'the look', lambda: service.answers.remembered()['looks'] == 1
+    )
+    assert service.answers.remembered()['events'] == {
         'handled': 0,
         'ignored': 0,
         'malformed': 0,
@@ -276,12 +290,186 @@ def test_an_image_that_was_deleted_unheard_is_forgotten(make_service):
     service.start()
     service.wait_for_refusal(image_id)
     waiting.until(
-        'the last look', lambda: service.agent.remembered()['looks'] == 3
+        'the last look', lambda: service.answers.remembered()['looks'] == 3
     )
 
     service.glance.delete(image_id)
-    service.agent.resync([])
+    service.answers.resync([])
 
     waiting.until(
-        'it is forgotten', lambda: not service.agent.remembered()['setbacks']
+        'it is forgotten', lambda: not service.answers.remembered()['setbacks']
     )
+
+
+BY_STREAM = (
+    'version: 1\n'
+    'policies: {all: {match: {}, sites: all, '
+    'transfer: {engine: rbd-stream}}}\n'
+)
+
+
+def stream(service, image_id):
+    """Wait until an image is streamed, and let that end."""
+    waiting.until(
+        'the stream begins', lambda: image_id in service.streams.running
+    )
+    service.streams.finish()
+
+
+def test_a_stream_that_ends_has_its_image_looked_at_at_once(make_service):
+    service = make_service(BY_STREAM, has_streams=True)
+    service.start()
+    image_id = service.glance.add().id
+
+    service.agent.look_at(image_id)
+    stream(service, image_id)
+
+    waiting.until(
+        'the copies are booked',
+        lambda: (
+            service.answers.remembered()['verified'].get(image_id)
+            == ['dcn0', 'dcn1']
+        ),
+    )
+    (told,) = service.answers.transfers()['transfers']
+    assert {lane['phase'] for lane in told['lanes']} == {'done'}
+
+
+def test_streams_are_broken_off_when_the_agent_stops(make_service):
+    service = make_service(BY_STREAM, has_streams=True)
+    image_id = service.glance.add().id
+    service.start()
+    waiting.until('the stream begins', lambda: service.streams.running)
+
+    service.agent.stop(60.0)
+
+    assert not service.streams.running
+    assert service.stores(image_id) == set()
+
+
+def test_a_reload_gives_streams_their_rate_and_their_sites(make_service):
+    service = make_service(has_streams=True)
+    service.start()
+    assert len(service.streams.sites) == 2
+
+    service.sites_file.write_text(SITES.replace('dcn1: {}', 'dcn2: {}'))
+    service.agent.reload(5e6)
+
+    assert service.streams.rate_bytes_s == 5e6
+    assert [site.name for site in service.streams.sites] == ['dcn0', 'dcn2']
+
+
+def test_broken_sites_leave_streams_the_old_ones(make_service):
+    service = make_service(has_streams=True)
+    service.start()
+
+    service.sites_file.write_text('sites: [')
+    service.agent.reload(5e6)
+
+    assert [site.name for site in service.streams.sites] == ['dcn0', 'dcn1']
+
+
+def test_a_site_that_became_fit_gets_what_waited_for_it(make_service):
+    service = make_service(BY_STREAM, has_streams=True)
+    service.streams.obstructed['dcn0'] = ('no caps',)
+    image_id = service.glance.add().id
+    service.start()
+    stream(service, image_id)
+    waiting.until('dcn1 has it', lambda: service.stores(image_id) == {'dcn1'})
+
+    service.streams.heal()
+    service.wake_all()
+    stream(service, image_id)
+
+    waiting.until('dcn0 has it', lambda: service.stores(image_id) == BOTH)
+
+
+def test_each_resync_has_leftovers_swept(make_service):
+    service = make_service(NOTHING, has_streams=True)
+
+    service.start()
+
+    waiting.until('a sweep', lambda: service.streams.sweeps)
+
+
+def test_an_order_needs_no_policy(make_service):
+    service = make_service(NOTHING, has_streams=True)
+    service.start()
+    image_id = service.glance.add().id
+
+    answer = service.answers.copy(image_id, ['dcn1'], 'rbd-stream')
+    stream(service, image_id)
+
+    assert answer['accepted'] == ['dcn1']
+    waiting.until('dcn1 has it', lambda: service.stores(image_id) == {'dcn1'})
+    waiting.until(
+        'the order is done', lambda: not service.answers.remembered()['orders']
+    )
+
+
+@pytest.mark.parametrize(
+    ('sites', 'engine', 'reason'),
+    [
+        (['dcn0'], None, 'already there'),
+        (['dcn7'], None, 'no site dcn7'),
+        (['dcn1'], 'rsync', 'no engine rsync'),
+        (['dcn1'], 'rbd-stream', 'its caps are too narrow'),
+    ],
+)
+def test_an_order_in_vain_is_refused(make_service, sites, engine, reason):
+    service = make_service(NOTHING, has_streams=True)
+    service.streams.obstructed['dcn1'] = ('its caps are too narrow',)
+    service.start()
+    image_id = service.glance.add(stores=frozenset({'central', 'dcn0'})).id
+
+    answer = service.answers.copy(image_id, sites, engine)
+
+    assert answer['accepted'] == []
+    assert reason in answer['refused'][sites[0]]
+    assert not service.answers.remembered()['orders']
+
+
+def test_an_order_for_no_image_is_refused(make_service):
+    service = make_service(NOTHING)
+    service.start()
+    image_id = service.glance.add(status='queued').id
+
+    queued = service.answers.copy(image_id, ['dcn0'], None)
+    service.glance.delete(image_id)
+    gone = service.answers.copy(image_id, ['dcn0', 'dcn1'], None)
+
+    assert 'queued' in queued['refused']['dcn0']
+    assert set(gone['refused']) == BOTH
+    assert gone['accepted'] == []
+
+
+def test_routes_tell_the_engine_and_what_it_waits_for(make_service):
+    service = make_service(BY_STREAM, has_streams=True)
+    service.streams.obstructed['dcn1'] = ('its caps are too narrow',)
+    image_id = service.glance.add().id
+
+    told = service.answers.routes(image_id)['routes']
+
+    assert told['dcn0']['engine'] == 'rbd-stream'
+    assert told['dcn0']['waits'] is None
+    assert told['dcn1']['engine'] is None
+    assert 'its caps are too narrow' in told['dcn1']['reason']
+
+    service.start()
+    waiting.until('the stream begins', lambda: service.streams.running)
+    told = service.answers.routes(image_id)['routes']
+    assert told['dcn0']['reason'] == 'it is under way'
+
+
+def test_obstacles_are_told_of_sites_that_have_clusters(make_service):
+    service = make_service(NOTHING, has_streams=True)
+    cluster = 'cluster: {conf: /c, user: u, pool: images}'
+    service.sites_file.write_text(
+        SITES.replace('dcn1: {}', f'dcn1: {{{cluster}}}')
+    )
+    service.start()
+    service.agent.reload(None)
+
+    service.streams.obstructed = {'dcn0': ('no',), 'dcn1': ('no caps',)}
+
+    assert service.answers.remembered()['obstacles'] == {'dcn1': ['no caps']}

@@ -183,6 +183,8 @@ def test_all_that_is_wanted_arrives_in_the_end(story):
 def test_so_it_does_with_two_engines(story, way):
     is_preferred, wishes = way
     told = Story(choosing.Options(prefer_rbd_stream=is_preferred), wishes)
+    for number in range(3):
+        told.happen('add', number)
     for what, argument in story:
         told.happen(what, argument)
     told.end_well()

@@ -411,4 +411,4 @@ def test_without_cluster_settings_there_is_copy_image_only():
 
     assert world.stores(image_id) == set()
     reason = world.ledger.history(image_id).setbacks['dcn0'].reason
-    assert 'no site has cluster settings' in reason
+    assert 'it is not set up' in reason

@@ -1,0 +1,232 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What an agent answers to operators' commands: clients.bus.control.Agent.
+
+Values are plain, as they cross the bus.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import math
+import socket
+from typing import Any
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import routes as all_routes
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfer_messages
+from dcn_distributor.core import transfers as core_transfers
+from dcn_distributor.service import parts as all_parts
+
+_Plain = dict[str, Any]
+
+
+class Answers:
+    """See the module.
+
+    :param count_events: gives how many events came in, by what became of
+        them
+    """
+
+    def __init__(
+        self,
+        parts: all_parts.Parts,
+        count_events: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._parts = parts
+        self._count_events = count_events
+
+    def resync(self, image_ids: Sequence[images.ImageId]) -> _Plain:
+        """See clients.bus.control.Agent."""
+        self._parts.rule_book.start_anew()
+        self._parts.reconciler.forget_obstacle()
+        for image_id in image_ids:
+            self._parts.queue.add(image_id)
+        if not image_ids:
+            self._parts.resync.ask()
+        return _signed({'looking_at': len(image_ids) or None})
+
+    def remembered(self) -> _Plain:
+        """See clients.bus.control.Agent."""
+        histories = self._parts.ledger.remembered()
+        return _signed(
+            {
+                'setbacks': {
+                    image_id: {
+                        store: _plain(s.failures, s.reason, s.next_try_s)
+                        for store, s in history.setbacks.items()
+                    }
+                    for image_id, history in histories.items()
+                    if history.setbacks
+                },
+                'troubles': self._troubles(),
+                'verified': {
+                    image_id: sorted(history.verified)
+                    for image_id, history in histories.items()
+                    if history.verified
+                },
+                'obstacles': self._obstacles(),
+                'orders': self._orders(),
+                'events': dict(self._count_events()),
+                'looks': self._parts.workers.looks,
+            }
+        )
+
+    def transfers(self) -> _Plain:
+        """See clients.bus.control.Agent."""
+        streams = self._parts.streams
+        reports = [] if streams is None else streams.reports()
+        return _signed(
+            {'transfers': [transfer_messages.plain(r) for r in reports]}
+        )
+
+    def routes(self, image_id: images.ImageId) -> _Plain:
+        """See clients.bus.control.Agent."""
+        try:
+            image = self._parts.glance.get(image_id)
+        except exceptions.DistributorError:
+            return _signed({'routes': {}})
+        orders = self._parts.order_book.of(image_id)
+        history, routes = self._parts.reconciler.consider(image, orders)
+        plan = self._parts.ledger.preview(image, routes, history)
+        waits = {wait.store: wait.reason for wait in plan.waits}
+        told = {
+            store: {
+                'engine': route.engine,
+                'reason': route.reason,
+                'waits': waits.get(store),
+            }
+            for store, route in routes.items()
+        }
+        if history.request is not None:
+            for store in history.request.stores:
+                told[store] = {
+                    'engine': history.request.engine,
+                    'reason': 'it is under way',
+                    'waits': None,
+                }
+        return _signed({'routes': told})
+
+    def copy(
+        self,
+        image_id: images.ImageId,
+        site_names: Sequence[str],
+        engine: str | None,
+    ) -> _Plain:
+        """See clients.bus.control.Agent."""
+        accepted: list[str] = []
+        refused: dict[str, str] = {}
+        try:
+            wish = None if engine is None else _engine(engine)
+            image = self._parts.glance.get(image_id)
+        except exceptions.DistributorError as exc:
+            refused = dict.fromkeys(site_names, str(exc))
+            return _signed({'accepted': accepted, 'refused': refused})
+        known = {site.name: site for site in self._parts.rule_book.rules.sites}
+        for name in dict.fromkeys(site_names):
+            site = known.get(sites.SiteName(name))
+            against = self._against(image, site, wish)
+            if site is None or against is not None:
+                refused[name] = against or f'there is no site {name}'
+            else:
+                self._parts.order_book.place(image_id, site.store, wish)
+                accepted.append(name)
+        if accepted:
+            self._parts.queue.add_first(image_id)
+        return _signed({'accepted': accepted, 'refused': refused})
+
+    def _against(
+        self,
+        image: images.Image,
+        site: sites.Site | None,
+        wish: core_transfers.EngineChoice | None,
+    ) -> str | None:
+        """Why an order would be in vain, None if it would not."""
+        if site is None:
+            return None
+        if not image.is_active:
+            return f'the image is {image.status}, not active'
+        if site.store in image.stores:
+            return 'already there'
+        order = all_routes.Order(wish)
+        _, routes = self._parts.reconciler.consider(image, {site.store: order})
+        route = routes[site.store]
+        return route.reason if route.engine is None else None
+
+    def _troubles(self) -> dict[str, _Plain]:
+        """By store; of two engines', that which ends first."""
+        troubles = sorted(
+            self._parts.ledger.load.troubles.items(),
+            key=lambda item: -item[1].next_probe_s,
+        )
+        return {
+            store: {
+                **_plain(t.failures, t.reason, t.next_probe_s),
+                'engine': engine,
+            }
+            for (store, engine), t in troubles
+        }
+
+    def _obstacles(self) -> dict[str, list[str]]:
+        streams = self._parts.streams
+        if streams is None:
+            return {}
+        return {
+            site.store: list(obstacles)
+            for site in self._parts.rule_book.rules.sites.everywhere
+            if site.cluster is not None
+            and (obstacles := streams.obstacles(site.store))
+        }
+
+    def _orders(self) -> dict[str, dict[str, _Plain]]:
+        told: dict[str, dict[str, _Plain]] = {}
+        for (
+            image_id,
+            store,
+        ), reason in self._parts.order_book.failed().items():
+            told.setdefault(image_id, {})[store] = {
+                'engine': None,
+                'failed': reason,
+            }
+        for image_id, orders in self._parts.order_book.pending().items():
+            for store, order in orders.items():
+                told.setdefault(image_id, {})[store] = {
+                    'engine': order.engine and order.engine.value,
+                    'failed': None,
+                }
+        return told
+
+
+def _engine(name: str) -> core_transfers.EngineChoice:
+    try:
+        return core_transfers.EngineChoice(name)
+    except ValueError:
+        known = ', '.join(
+            choice.value for choice in core_transfers.EngineChoice
+        )
+        raise exceptions.ConfigError(
+            f'there is no engine {name}, but {known}'
+        ) from None
+
+
+def _signed(answer: _Plain) -> _Plain:
+    return {'host': socket.gethostname(), **answer}
+
+
+def _plain(failures: int, reason: str, next_try_s: float) -> _Plain:
+    return {
+        'failures': failures,
+        'reason': reason,
+        'next_try_s': None if math.isinf(next_try_s) else next_try_s,
+    }
