@@ -72,13 +72,14 @@ def _high_water_mib(pid: int) -> float:
 def print_machine() -> None:
     """Say what all this was measured on."""
     print(
-        f'{os.cpu_count()} cores of {_processor()}, '
+        f'{os.cpu_count()} cores of {processor()}, '
         f'Python {platform.python_version()}, '
         f'load {os.getloadavg()[0]:.1f}'
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the kernel calls the processor."""
     for line in Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):
             return line.split(':', 1)[1].strip()
