@@ -18,12 +18,11 @@ then, and written in a second pass if it is to be repaired.
 """
 
 from collections.abc import Callable
-from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
 import hashlib
-import threading
 import time
 
 from dcn_distributor import exceptions
@@ -34,12 +33,15 @@ from dcn_distributor.core import token_bucket
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import inspected
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
 from dcn_distributor.engines.rbd_stream import sources
 
 # Damage is told to this many bytes, for the first so many chunks.
 _FINEST_BYTES = 4096
 _NARROWED = 16
+
+_UnderWay = tuple[Sequence[sites.SiteName], pipelines.Pipeline]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,12 +97,23 @@ class Verification:
         self._tuning = tuning
         self._reads_source = reads_source
         self._pipeline: pipelines.Pipeline | None = None
+        self._under_way: _UnderWay | None = None
+        # Of copies whose object map would deny what a repair writes: all
+        # objects that exist once it is done.
+        self._objects: dict[sites.SiteName, set[int]] = {}
 
-    def progress(self) -> tuple[int, ...]:
-        """How many bytes of each copy are compared; from any thread."""
-        if self._pipeline is None:
-            return (0,) * len(self._suspects)
-        return tuple(lane.settled_bytes for lane in self._pipeline.lanes)
+    def progress(self) -> Mapping[sites.SiteName, int]:
+        """How many bytes are compared of each copy that is under way.
+
+        May be called from any thread.
+        """
+        if self._under_way is None:
+            return {}
+        names, pipeline = self._under_way
+        return {
+            name: lane.settled_bytes
+            for name, lane in zip(names, pipeline.lanes, strict=True)
+        }
 
     def compare(self) -> list[Verdict]:
         """Compare all copies at once."""
@@ -110,11 +123,14 @@ class Verification:
             return self._compare(opened)
         finally:
             for copy in opened:
-                if isinstance(copy, Inspected):
+                if isinstance(copy, inspected.Inspected):
                     copy.close()
 
     def repair(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Write what differs, in place, and compare that again."""
+        """Write what differs, in place, and compare that again.
+
+        `verdicts` MUST be those of compare().
+        """
         return [
             self._repair(suspect, verdict)
             if verdict.damages and verdict.error is None
@@ -126,13 +142,13 @@ class Verification:
 
     def _open(
         self, suspect: Suspect
-    ) -> 'Inspected | exceptions.DistributorError':
+    ) -> inspected.Inspected | exceptions.DistributorError:
         try:
             snapshot = suspect.cluster.open_snapshot(self._image.id)
         except exceptions.DistributorError as exc:
             return exc
         if snapshot.size_bytes == self._image.size_bytes:
-            return Inspected(snapshot)
+            return inspected.Inspected(snapshot)
         snapshot.close()
         return exceptions.VerificationFailed(
             f'the copy has {snapshot.size_bytes} bytes, and the image '
@@ -140,10 +156,16 @@ class Verification:
         )
 
     def _compare(
-        self, opened: 'Sequence[Inspected | exceptions.DistributorError]'
+        self,
+        opened: Sequence[inspected.Inspected | exceptions.DistributorError],
     ) -> list[Verdict]:
-        copies = [c for c in opened if isinstance(c, Inspected)]
-        lost = self._pass(copies, expected_hash=self._expected_hash())
+        copies = [c for c in opened if isinstance(c, inspected.Inspected)]
+        names = [
+            suspect.site
+            for suspect, one in zip(self._suspects, opened, strict=True)
+            if isinstance(one, inspected.Inspected)
+        ]
+        lost = self._pass(names, copies, expected_hash=self._expected_hash())
         assert self._pipeline is not None
         verdicts = []
         for suspect, one in zip(self._suspects, opened, strict=True):
@@ -152,6 +174,10 @@ class Verification:
             else:
                 number = copies.index(one)
                 lane = self._pipeline.lanes[number]
+                if one.is_hollow:
+                    self._objects[suspect.site] = lane.objects(
+                        one.object_bytes
+                    )
                 verdict = self._verdict(
                     suspect,
                     compared_bytes=lane.settled_bytes,
@@ -184,6 +210,7 @@ class Verification:
 
     def _pass(
         self,
+        names: Sequence[sites.SiteName],
         copies: Sequence[storage.Copy],
         *,
         expected_hash: str | None = None,
@@ -212,6 +239,7 @@ class Verification:
             ),
             token_bucket.TokenBucket(self._tuning.rate_bytes_s),
         )
+        self._under_way = names, self._pipeline
         lost: dict[int, exceptions.DistributorError] = {}
         drive = drives.Drive(
             chunks,
@@ -230,7 +258,7 @@ class Verification:
         return lost
 
     def _narrow(
-        self, copy: 'Inspected', offset: int, length: int, nth: int
+        self, copy: inspected.Inspected, offset: int, length: int, nth: int
     ) -> transfers.Damage:
         """Find the first and last blocks that differ within a chunk."""
         first, behind = offset, offset + length
@@ -246,63 +274,35 @@ class Verification:
     def _repair(self, suspect: Suspect, verdict: Verdict) -> Verdict:
         try:
             copy = suspect.cluster.open_published(self._image.id)
+            try:
+                self._fill(suspect, copy)
+            finally:
+                copy.close()
         except exceptions.DistributorError as exc:
             return dataclasses.replace(verdict, error=exc)
-        try:
-            lost = self._pass([copy], proves=True)
-            if not lost:
-                copy.release()
-        finally:
-            copy.close()
         return dataclasses.replace(
             verdict,
             damages=tuple(
-                dataclasses.replace(damage, is_repaired=not lost)
+                dataclasses.replace(damage, is_repaired=True)
                 for damage in verdict.damages
             ),
-            error=lost.get(0),
         )
 
+    def _fill(self, suspect: Suspect, copy: storage.Copy) -> None:
+        """Write what differs, and give up the claim.
 
-class Inspected:
-    """A published copy as a storage.Copy that notes what would be written."""
-
-    is_fresh = False
-
-    def __init__(self, snapshot: storage.Readable) -> None:
-        self._lock = threading.Lock()
-        self.differing: list[tuple[int, int]] = []
-        self.size_bytes = snapshot.size_bytes
-        self.object_bytes = snapshot.object_bytes
-        self.checksum_obstacle = snapshot.checksum_obstacle
-        self.object_name = snapshot.object_name
-        self.read = snapshot.read
-        self.checksum = snapshot.checksum
-        self.close = snapshot.close
-
-    def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
-        """Note the chunk."""
-        with self._lock:
-            self.differing.append((offset, len(data)))
-        done(0)
-
-    def record_objects(self, numbers: Collection[int]) -> None:
-        """Not called: nothing is published."""
-
-    def take_snapshot(self) -> None:
-        """Not called: nothing is published."""
-
-    def rename(self) -> None:
-        """Not called: nothing is published."""
-
-    def discard(self) -> None:
-        """Not called: nothing is removed."""
-
-    def release(self) -> None:
-        """Not called: nothing was claimed."""
+        The map goes first: what it denies nobody would ever see, and an
+        object that it names too early reads as zeros, as before.
+        """
+        if suspect.site in self._objects:
+            copy.record_objects(self._objects[suspect.site])
+        lost = self._pass([suspect.site], [copy], proves=True)
+        if lost:
+            raise lost[0]
+        copy.release()
 
 
-def _notes(copy: Inspected) -> tuple[str, ...]:
+def _notes(copy: inspected.Inspected) -> tuple[str, ...]:
     if copy.checksum_obstacle is None:
         return ()
     return (f'compared by reading it: {copy.checksum_obstacle}',)
@@ -310,7 +310,7 @@ def _notes(copy: Inspected) -> tuple[str, ...]:
 
 def _edge(
     source: storage.Readable,
-    copy: Inspected,
+    copy: inspected.Inspected,
     first: int,
     behind: int,
     *,
@@ -329,7 +329,10 @@ def _edge(
 
 
 def _differs(
-    source: storage.Readable, copy: Inspected, first: int, behind: int
+    source: storage.Readable,
+    copy: inspected.Inspected,
+    first: int,
+    behind: int,
 ) -> bool:
     length = behind - first
     return _sum(source.checksum, first, length) != _sum(

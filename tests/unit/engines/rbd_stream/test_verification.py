@@ -133,3 +133,49 @@ def test_reading_the_source_finds_it_rotten(
 
     assert not any(v.is_good for v in by_sums)
     assert {type(v.error) for v in by_hash} == {exceptions.VerificationFailed}
+
+
+def test_progress_is_told_of_the_copies_that_are_compared(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    cloud.glance.delete_from_store(image.id, 'dcn0')
+    checking = verify(cloud, image)
+    assert checking.progress() == {}
+
+    checking.compare()
+
+    assert checking.progress() == {'dcn1': len(CONTENT)}
+
+
+def test_copies_none_of_which_is_there_are_all_told(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    for store in EDGES:
+        cloud.glance.delete_from_store(image.id, store)
+
+    verdicts = verify(cloud, image, reads_source=True).compare()
+
+    assert [type(v.error) for v in verdicts] == [exceptions.CopyNotFound] * 2
+
+
+def test_objects_that_the_copy_never_had_are_repaired_for_all_to_see(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    cloud.glance.delete_from_store(image.id, 'dcn1')
+    pool = cloud.cephs['dcn1'].pool
+    hole = slice(clouds.OBJECT, 3 * clouds.OBJECT)
+    pool.put(
+        image.id,
+        CONTENT[: hole.start]
+        + bytes(2 * clouds.OBJECT)
+        + CONTENT[hole.stop :],
+        clouds.OBJECT,
+    )
+    checking = verify(cloud, image)
+
+    repaired = checking.repair(checking.compare())
+
+    assert [v.is_good for v in repaired] == [True, True]
+    # What the object map denies reads as zeros, whatever is stored.
+    assert pool.read(image.id) == CONTENT
+    assert cloud.strays() == []
