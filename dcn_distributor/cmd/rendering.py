@@ -61,6 +61,23 @@ def count(number: int, singular: str) -> str:
     return f'{number} {singular}' if number == 1 else f'{number} {singular}s'
 
 
+def duration(seconds: float) -> str:
+    """Write how long something takes: ``4.2 s``, ``3 min 20 s``, ``2 h``."""
+    if seconds < 60:
+        return f'{seconds:.1f} s' if seconds < 10 else f'{seconds:.0f} s'
+    minutes, rest_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f'{minutes} min {rest_s} s'
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours} h {minutes} min'
+
+
+def share(done_bytes: int, size_bytes: int) -> str:
+    """Write how much of something is done: ``43 %, 118 MiB of 274 MiB``."""
+    percent = done_bytes * 100 // size_bytes if size_bytes else 100
+    return f'{percent} %, {size(done_bytes)} of {size(size_bytes)}'
+
+
 def clock(when_s: float, now_s: float, zone: datetime.tzinfo | None) -> str:
     """Write a time of day, with the date if it is not today's."""
     when = datetime.datetime.fromtimestamp(when_s, zone)
