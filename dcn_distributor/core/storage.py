@@ -310,10 +310,12 @@ class Cluster(Protocol):
         """Claim the image in this pool, and open what is there to be filled.
 
         That is a draft left by another pass; or a copy that was renamed by
-        us and not released; in either a snapshot that was taken is removed
-        again. Or else a new draft, of these lengths, with the features that
-        this cluster's configuration gives to new images. What is ours and of
-        other lengths is removed first.
+        us and not released, which may be registered: the caller finds that
+        out while it holds the claim. In either a snapshot that was taken
+        stays, shows what is written, and has its object map recorded, too.
+        Or else a new draft, of these lengths, with the features that this
+        cluster's configuration gives to new images. A draft of other lengths
+        is removed first; a renamed copy of other lengths is in the way.
 
         A claim names the RBD image that was made for it: what merely has its
         name is not ours. It is held until the copy is closed or released, be

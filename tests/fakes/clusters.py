@@ -146,9 +146,11 @@ class FakeCluster:
         """See storage.Cluster."""
         claim = self._step('claim', lambda: self._claim(image_id))
         try:
-            name = self._name_of_ours(image_id, claim)
             lengths = (size_bytes, object_bytes)
-            if name is not None and lengths != self._lengths(name):
+            name = self._name_of_ours(image_id, claim)
+            if name == image_id:
+                self._require_usable(image_id, lengths)
+            elif name is not None and lengths != self._lengths(name):
                 copies.remove_ours(self._process, name)
                 name = None
             if name is None:
@@ -157,7 +159,6 @@ class FakeCluster:
                     'create_image',
                     lambda: self._ceph.pool.create(name, *lengths),
                 )
-            copies.remove_snapshots(self._process, name)
         except exceptions.OrphanInTheWay:
             self._retreat(image_id, claim)
             raise
@@ -202,8 +203,22 @@ class FakeCluster:
     ) -> None:
         """Leave no claim where there is nothing of ours."""
         claim.is_left = True
-        if draft_name(image_id) not in self._images:
+        published = self._images.get(image_id)
+        is_ours = published is not None and published.id == claim.made_id
+        if not is_ours and draft_name(image_id) not in self._images:
             copies.drop_claim(self._process, image_id)
+
+    def _require_usable(
+        self, image_id: images.ImageId, lengths: tuple[int, int]
+    ) -> None:
+        """Check a copy of ours that was renamed: it may be registered."""
+        found = self._images[image_id]
+        if any(one.clones for one in found.snapshots.values()):
+            raise exceptions.NotAnOrphan(f'{image_id} has clones')
+        if lengths != self._lengths(image_id):
+            raise exceptions.OrphanInTheWay(
+                f'{image_id}: a copy of ours has other lengths'
+            )
 
     def open_published(self, image_id: images.ImageId) -> copies.FakeCopy:
         """See storage.Cluster."""

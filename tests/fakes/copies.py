@@ -215,6 +215,7 @@ class FakeCopy:
         self._claim = claim
         self._is_repair = is_repair
         self._pieces = Pieces(process, image, claim=claim)
+        self._has_taken = False
         self._is_fresh = not is_repair and not image.objects
 
     @property
@@ -244,7 +245,7 @@ class FakeCopy:
     def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
         """See storage.Copy."""
         self._pieces.require_piece(offset, len(data))
-        if self._image.snapshots and not self._is_repair:
+        if self._has_taken:
             raise ValueError('write() after take_snapshot()')
         sent = _without_zero_blocks(data, self._ceph.zero_block_bytes)
 
@@ -276,14 +277,15 @@ class FakeCopy:
 
         def effect() -> None:
             self._image.object_map = known
-            if self._is_repair:
-                self._image.snapshots[storage.SNAPSHOT].object_map = set(known)
+            for snapshot in self._image.snapshots.values():
+                snapshot.object_map = set(known)
 
         self._process.step('write_map', effect)
 
     def take_snapshot(self) -> None:
         """See storage.Copy."""
         self._require_filling()
+        self._has_taken = True
         pool, snapshots = self._ceph.pool, self._image.snapshots
 
         def protect() -> None:

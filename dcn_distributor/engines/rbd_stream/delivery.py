@@ -41,13 +41,6 @@ from dcn_distributor.engines.rbd_stream import targets
 
 LOG = log.getLogger(__name__)
 
-# What leaves a copy behind that nobody will finish.
-_USELESS = (
-    exceptions.ImageNotFound,
-    exceptions.AlreadyPresent,
-    exceptions.LocationQuotaExceeded,
-)
-
 Opened = Callable[[storage.Copy], None]
 Failed = Callable[[exceptions.DistributorError], None]
 
@@ -134,32 +127,42 @@ class Delivery:
             error = exceptions.TemporaryError(f'a bug: {exc!r}')
             self._end(transfers.Phase.FAILED, error)
             failed(error)
-        else:
-            self._end(transfers.Phase.DONE, None)
         finally:
             self._ended()
 
     def _deliver(self, opened: Opened) -> None:
         copy = self.target.open(self._image, self._glance)
         try:
-            if copy.checksum_obstacle is not None:
-                self.notes = (
-                    f'{self.target.site}: copies are proven by reading them '
-                    f'back: {copy.checksum_obstacle}',
-                )
-            self._enter(transfers.Phase.COPYING)
-            opened(copy)
-            outcome = self._filled.get()
-            if isinstance(outcome, exceptions.DistributorError):
-                raise outcome
-            self._publish(copy, outcome)
-            copy.release()
-        except exceptions.DistributorError as exc:
-            if isinstance(exc, _USELESS) or self._is_gone():
-                self._discard(copy)
-            raise
-        finally:
+            self._fill_and_publish(copy, opened)
+        except exceptions.AlreadyPresent:
             copy.close()
+            self._clear()
+            raise
+        except exceptions.DistributorError as exc:
+            if self._is_useless(exc):
+                self._discard(copy)
+            copy.close()
+            raise
+        except BaseException:
+            copy.close()
+            raise
+        self._end(transfers.Phase.DONE, None)
+        self._release(copy)
+
+    def _fill_and_publish(self, copy: storage.Copy, opened: Opened) -> None:
+        # Only now, with the claim held, can nobody else register it.
+        self._registration.check(self.target.store)
+        if copy.checksum_obstacle is not None:
+            self.notes = (
+                f'{self.target.site}: copies are proven by reading them '
+                f'back: {copy.checksum_obstacle}',
+            )
+        self._enter(transfers.Phase.COPYING)
+        opened(copy)
+        outcome = self._filled.get()
+        if isinstance(outcome, exceptions.DistributorError):
+            raise outcome
+        self._publish(copy, outcome)
 
     def _publish(self, copy: storage.Copy, objects: Collection[int]) -> None:
         self._enter(transfers.Phase.PUBLISHING)
@@ -172,15 +175,52 @@ class Delivery:
         self._enter(transfers.Phase.REGISTERING)
         self._registration.register(self.target.location(self._image.id))
 
-    def _is_gone(self) -> bool:
-        """Tell whether the image was deleted meanwhile."""
+    # -- what is left of it
+
+    def _release(self, copy: storage.Copy) -> None:
+        """Give up the claim; the next sweep does it if this fails."""
         try:
-            self._glance.get(self._image.id)
+            copy.release()
+        except exceptions.DistributorError as exc:
+            LOG.debug(
+                'image=%s site=%s: the claim stays: %s',
+                self._image.id,
+                self.target.site,
+                exc,
+            )
+        finally:
+            copy.close()
+
+    def _clear(self) -> None:
+        """Remove our draft beside a copy that is registered."""
+        try:
+            self.target.cluster.clear(self._image.id, is_registered=True)
+        except exceptions.DistributorError as exc:
+            LOG.debug(
+                'image=%s site=%s: a draft stays until the next sweep: %s',
+                self._image.id,
+                self.target.site,
+                exc,
+            )
+
+    def _is_useless(self, error: exceptions.DistributorError) -> bool:
+        """Tell whether the copy will never be finished, nor is registered.
+
+        A location that was added once is Glance's: with the image it removes
+        the data, and an image it does not show us may still be there.
+        """
+        if self.target.store in self._registration.added:
+            return False
+        try:
+            image = self._glance.get(self._image.id)
         except exceptions.ImageNotFound:
             return True
         except exceptions.DistributorError:
             return False
-        return False
+        return (
+            isinstance(error, exceptions.LocationQuotaExceeded)
+            and self.target.store not in image.stores
+        )
 
     def _discard(self, copy: storage.Copy) -> None:
         try:

@@ -43,6 +43,7 @@ def location_url(fsid: str, pool: str, image_id: images.ImageId) -> str:
 class Registration:
     """Registers the copies of one image, whose lanes share this.
 
+    :ivar added: the stores whose location Glance has taken at least once
     :param cancelled: set when the transfer is called off
     :param lock_wait_s: how long to wait for an import's lock
     :param clock: seconds of a steady clock
@@ -63,19 +64,37 @@ class Registration:
         self._lock_wait_s = lock_wait_s
         self._clock = clock
         self._one_at_a_time = threading.Lock()
+        self.added: set[images.StoreId] = set()
+
+    def check(self, store: images.StoreId) -> images.Image:
+        """Read the image, and see that its copy is still to be made.
+
+        Raises ImageNotFound, Cancelled if the image is no longer active or
+        the transfer is called off, and AlreadyPresent if the store has a
+        copy by now.
+        """
+        image = self._glance.get(self._image_id)
+        if self._cancelled.is_set():
+            raise exceptions.Cancelled('the copy was called off')
+        if not image.is_active:
+            raise exceptions.Cancelled(
+                f'image {image.id} is {image.status}, no longer active'
+            )
+        if store in image.stores:
+            raise exceptions.AlreadyPresent(
+                f'store {store} has image {image.id} by now'
+            )
+        return image
 
     def wait_until_free(self, store: images.StoreId) -> images.Image:
         """Wait until nobody imports the image; return it as it is then.
 
-        Raises ImageNotFound, Cancelled if the image is no longer active or
-        the transfer is called off, AlreadyPresent if the store has a copy by
-        now, and ImportInProgress if an import works for this very store, or
-        for too long.
+        Raises what check() raises, and ImportInProgress if an import works
+        for this very store, or for too long.
         """
         begun_s = self._clock()
         while True:
-            image = self._glance.get(self._image_id)
-            self._check(image, store)
+            image = self.check(store)
             if image.import_task is None:
                 return image
             if store in image.importing_to:
@@ -102,6 +121,7 @@ class Registration:
                 try:
                     self.wait_until_free(store)
                     self._glance.add_location(self._image_id, location)
+                    self.added.add(store)
                 except exceptions.AlreadyPresent:
                     if self._is_registered(location):
                         return
@@ -118,15 +138,3 @@ class Registration:
         if image.locations is None:
             return location.store in image.stores
         return any(known.url == location.url for known in image.locations)
-
-    def _check(self, image: images.Image, store: images.StoreId) -> None:
-        if self._cancelled.is_set():
-            raise exceptions.Cancelled('the copy was called off')
-        if not image.is_active:
-            raise exceptions.Cancelled(
-                f'image {image.id} is {image.status}, no longer active'
-            )
-        if store in image.stores:
-            raise exceptions.AlreadyPresent(
-                f'store {store} has image {image.id} by now'
-            )

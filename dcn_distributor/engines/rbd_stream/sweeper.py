@@ -13,7 +13,9 @@
 
 A draft is material for the next pass as long as its image may still be
 wanted there. It is removed once Glance has no such image any more, and a
-claim once the copy it stands for is registered.
+claim once the copy it stands for is registered. A copy that has the image's
+own name is never removed here: that Glance shows us no such image may be for
+want of a role, and it may have been registered.
 """
 
 from collections.abc import Callable
@@ -55,6 +57,16 @@ def _clear(
     try:
         image = glance.get(image_id)
     except exceptions.ImageNotFound:
+        if cluster.remains(image_id).published is not None:
+            LOG.warning(
+                'image=%s store=%s: a copy of ours was left, and Glance shows '
+                'no such image. If that was deleted, remove the copy with: '
+                'dcn-distributor clean %s',
+                image_id,
+                store,
+                image_id,
+            )
+            return
         is_registered = False
     else:
         is_registered = store in image.stores

@@ -93,7 +93,7 @@ class Verification:
     ) -> None:
         self._image = image
         self._source = source
-        self._suspects = suspects
+        self.suspects = suspects
         self._tuning = tuning
         self._reads_source = reads_source
         self._pipeline: pipelines.Pipeline | None = None
@@ -117,8 +117,8 @@ class Verification:
 
     def compare(self) -> list[Verdict]:
         """Compare all copies at once."""
-        with futures.ThreadPoolExecutor(len(self._suspects) or 1) as pool:
-            opened = [*pool.map(self._open, self._suspects)]
+        with futures.ThreadPoolExecutor(len(self.suspects) or 1) as pool:
+            opened = [*pool.map(self._open, self.suspects)]
         try:
             return self._compare(opened)
         finally:
@@ -135,7 +135,7 @@ class Verification:
             self._repair(suspect, verdict)
             if verdict.damages and verdict.error is None
             else verdict
-            for suspect, verdict in zip(self._suspects, verdicts, strict=True)
+            for suspect, verdict in zip(self.suspects, verdicts, strict=True)
         ]
 
     # -- comparing
@@ -162,13 +162,13 @@ class Verification:
         copies = [c for c in opened if isinstance(c, inspected.Inspected)]
         names = [
             suspect.site
-            for suspect, one in zip(self._suspects, opened, strict=True)
+            for suspect, one in zip(self.suspects, opened, strict=True)
             if isinstance(one, inspected.Inspected)
         ]
         lost = self._pass(names, copies, expected_hash=self._expected_hash())
         assert self._pipeline is not None
         verdicts = []
-        for suspect, one in zip(self._suspects, opened, strict=True):
+        for suspect, one in zip(self.suspects, opened, strict=True):
             if isinstance(one, exceptions.DistributorError):
                 verdict = self._verdict(suspect, error=one)
             else:

@@ -356,3 +356,65 @@ def test_obstacles_are_named_and_vanish(cloud: clouds.Cloud) -> None:
     engine.set_sites(cloud.all_sites())
 
     waiting.until('nothing is in the way', lambda: not told())
+
+
+@pytest.mark.filterwarnings(
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+)
+def test_a_registered_copy_is_safe_from_who_knows_an_older_image(
+    cloud: clouds.Cloud,
+) -> None:
+    stale = cloud.add(content())
+    engine = cloud.engine()
+    killed = []
+
+    def kill() -> None:
+        killed.append(True)
+        cloud.kill()
+
+    cloud.cephs['dcn0'].faults.call('unclaim', kill)
+    engine.start(stale, EDGES[:1], NO_WISHES)
+    waiting.until(
+        'it was killed before the claim was given up', lambda: killed
+    )
+    assert 'dcn0' in cloud.glance.get(stale.id).stores
+
+    again = cloud.engine()
+    again.start(stale, EDGES[:1], NO_WISHES)
+    cloud.wait_for(again, stale.id)
+    again.sweep()
+
+    waiting.until('all is swept', lambda: not cloud.strays())
+    assert_at(cloud, stale, 'dcn0')
+
+
+def test_a_copy_that_is_registered_is_done_whatever_comes_then(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.cephs['dcn0'].faults.fail('unclaim')
+    engine = cloud.engine()
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+    engine.sweep()
+
+    assert [lane.phase for lane in report.lanes] == [DONE]
+    waiting.until('all is swept', lambda: not cloud.strays())
+    assert_at(cloud, image, 'dcn0')
+
+
+def test_an_image_that_is_hidden_from_us_keeps_its_copy(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.cephs['dcn0'].faults.fail('unclaim')
+    engine = cloud.engine()
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    cloud.glance.break_image(image.id, exceptions.ImageNotFound('no role'))
+
+    engine.sweep()
+
+    waiting.passes(0.3)
+    assert cloud.cephs['dcn0'].pool.read(image.id) == content()
