@@ -386,6 +386,25 @@ def test_lock_is_held_by(
     assert _end(world, image_id).stores == set(world.stores)
 
 
+def test_stale_lock_is_broken_by_a_request_that_begins_nothing(
+    world: worlds.World,
+) -> None:
+    image_id = world.create()
+    world.images.copy_to_stores(image_id, world.stores[1:2])
+    _end(world, image_id)
+    world.lock(image_id, 'processing', 61 * 60)
+    before = world.images.last_import_task(image_id)
+
+    with pytest.raises(exceptions.AlreadyPresent):
+        world.images.copy_to_stores(image_id, world.stores[:1])
+
+    assert world.images.get(image_id).import_task is None
+    assert before is not None
+    after = world.images.last_import_task(image_id)
+    assert after is not None
+    assert after.id == before.id
+
+
 def test_lock_without_task_is_no_lock(world: worlds.World) -> None:
     image_id = world.create()
     world.lock_without_task(image_id)

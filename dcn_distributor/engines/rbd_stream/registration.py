@@ -22,13 +22,21 @@ from collections.abc import Callable
 import threading
 import urllib.parse
 
+from oslo_log import log
+
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import storage
 
+LOG = log.getLogger(__name__)
+
 # How often to look whether an import has let go of the lock.
 _POLL_S = 1.0
+
+# After so long without a sign of life Glance lets a lock be broken (glance:
+# api/v2/images.py _enforce_import_lock); some more, as clocks differ.
+_STALE_S = 3660.0
 
 # Somebody may undo a location this often before we give up for now.
 _TRIES = 5
@@ -47,6 +55,7 @@ class Registration:
     :param cancelled: set when the transfer is called off
     :param lock_wait_s: how long to wait for an import's lock
     :param clock: seconds of a steady clock
+    :param wall_clock: seconds since the epoch, to compare with Glance's
     """
 
     def __init__(
@@ -57,12 +66,14 @@ class Registration:
         *,
         lock_wait_s: float,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self._glance = glance
         self._image_id = image_id
         self._cancelled = cancelled
         self._lock_wait_s = lock_wait_s
         self._clock = clock
+        self._wall_clock = wall_clock
         self._one_at_a_time = threading.Lock()
         self.added: set[images.StoreId] = set()
 
@@ -97,6 +108,8 @@ class Registration:
             image = self.check(store)
             if image.import_task is None:
                 return image
+            if self._breaks_stale_lock(image):
+                continue
             if store in image.importing_to:
                 raise exceptions.ImportInProgress(
                     f'Glance itself copies image {image.id} to {store} now'
@@ -138,3 +151,30 @@ class Registration:
         if image.locations is None:
             return location.store in image.stores
         return any(known.url == location.url for known in image.locations)
+
+    def _breaks_stale_lock(self, image: images.Image) -> bool:
+        """Break the lock of an import that is dead, by Glance's own rules.
+
+        Glance breaks it for a new request only. One for a store that has the
+        image already is refused right after that, and begins nothing (glance:
+        api/v2/images.py import_image). A lock whose task is gone is left: it
+        may be that of an import which has only just begun.
+        """
+        task = self._glance.import_task(image)
+        if task is None:
+            return False
+        stale_s = _STALE_S * (2 if task.status == 'pending' else 1)
+        if self._wall_clock() - task.updated_at_s < stale_s:
+            return False
+        try:
+            self._glance.copy_to_stores(image.id, sorted(image.stores)[:1])
+        except exceptions.AlreadyPresent:
+            LOG.warning(
+                'image=%s the lock of the dead import %s is broken',
+                image.id,
+                task.id,
+            )
+            return True
+        except exceptions.DistributorError as exc:
+            LOG.debug('image=%s its stale lock stays: %s', image.id, exc)
+        return False

@@ -79,6 +79,7 @@ class Transfer:
             self._cancelled,
             lock_wait_s=_LOCK_WAIT_S,
             clock=time.monotonic,
+            wall_clock=time.time,
         )
         self._deliveries = [
             deliveries.Delivery(

@@ -96,9 +96,11 @@ class Cloud:
             )
             for number, store in enumerate(STORES)
         }
+        self.passed_s = 0.0
         self.glance = fake_glance.FakeGlance(
             STORES,
-            time.time,
+            # Glance's tasks look older by what has passed.
+            lambda: time.time() - 3700 + self.passed_s,
             details={
                 images.StoreId(store): images.StoreDetails(
                     OBJECT, 'images', ceph.fsid

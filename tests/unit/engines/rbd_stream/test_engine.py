@@ -418,3 +418,19 @@ def test_an_image_that_is_hidden_from_us_keeps_its_copy(
 
     waiting.passes(0.3)
     assert cloud.cephs['dcn0'].pool.read(image.id) == content()
+
+
+def test_the_lock_of_a_dead_import_is_broken(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content())
+    cloud.glance.copy_to_stores(image.id, [EDGES[1]])
+    cloud.glance.step(image.id)
+    cloud.glance.crash()
+    cloud.passed_s += 3700
+    engine = cloud.engine()
+
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert [lane.error for lane in report.lanes] == [None]
+    assert cloud.glance.get(image.id).import_task is None
+    assert 'dcn0' in cloud.glance.get(image.id).stores
