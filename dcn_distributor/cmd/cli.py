@@ -47,6 +47,7 @@ COMMANDS = {
     'resync': 'dcn_distributor.cmd.resync:Resync',
     'status': 'dcn_distributor.cmd.status:Status',
     'validate': 'dcn_distributor.cmd.validate:Validate',
+    'verify': 'dcn_distributor.cmd.verify:Verify',
 }
 
 EXIT_CODES = """\

@@ -22,6 +22,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
 from dcn_distributor.core import sites
+from dcn_distributor.core import transfer_messages
 from dcn_distributor.core import transfers
 from tests.fakes import clusters
 from tests.fakes import glance
@@ -32,11 +33,19 @@ MIB = 2**20
 
 
 class Agent:
-    """An agent that answers, with `setbacks` and `troubles`, or is away."""
+    """An agent that answers with what it is given here, or is away.
+
+    One that is `old` knows nothing of streams.
+    """
 
     def __init__(self) -> None:
         self.setbacks: dict[str, Any] = {}
         self.troubles: dict[str, Any] = {}
+        self.verified: dict[str, list[str]] = {}
+        self.obstacles: dict[str, list[str]] = {}
+        self.reports: list[transfers.Report] = []
+        self.told_routes: dict[str, dict[str, Any]] = {}
+        self.is_old = False
         self.is_away = False
         self.asked: list[tuple[str, ...]] = []
 
@@ -53,11 +62,28 @@ class Agent:
             'host': 'ctl-0',
             'setbacks': self.setbacks,
             'troubles': self.troubles,
+            'verified': self.verified,
+            'obstacles': self.obstacles,
         }
 
-    def _answer(self) -> None:
+    def transfers(self) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer(is_new=True)
+        return {
+            'host': 'ctl-0',
+            'transfers': [transfer_messages.plain(r) for r in self.reports],
+        }
+
+    def routes(self, image_id: images.ImageId) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer(is_new=True)
+        return {'host': 'ctl-0', 'routes': self.told_routes}
+
+    def _answer(self, *, is_new: bool = False) -> None:
         if self.is_away:
             raise exceptions.BusUnavailable('no agent answered within 3 s')
+        if is_new and self.is_old:
+            raise exceptions.BusUnavailable('the agent is too old for that')
 
 
 class Desk:
@@ -90,6 +116,15 @@ class Desk:
             if cloud is None
             else cloud.all_sites()
         )
+        self._command = type(
+            command.__name__,
+            (command,),
+            {'open_world': staticmethod(self._open_world)},
+        )
+        self.use(all_sites)
+
+    def use(self, all_sites: sites.Sites) -> None:
+        """Have sites.yaml name these sites."""
         self.rules = policies.PolicySet(
             [
                 policies.Policy(
@@ -102,11 +137,6 @@ class Desk:
                 )
             ],
             all_sites,
-        )
-        self._command = type(
-            command.__name__,
-            (command,),
-            {'open_world': staticmethod(self._open_world)},
         )
 
     def run(self, *argv: str) -> tuple[int, str, str]:
