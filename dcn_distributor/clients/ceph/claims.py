@@ -1,0 +1,334 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Who fills or repairs an image: claims, that other agents respect.
+
+A claim is an object with the image's id for its name, in a namespace of our
+own in the same pool. Whoever holds the lock of it holds the claim. The lock
+expires unless it is renewed; that of a process which is dead for sure, on
+this host, is broken at once. The object outlives the lock: its content, a
+JSON document, tells which RBD image is ours, when that has no longer a name
+of ours to tell it by.
+"""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import errno
+import json
+import logging
+import os
+from pathlib import Path
+import socket
+import threading
+import time
+import uuid
+
+import rados
+
+from dcn_distributor import exceptions
+from dcn_distributor.clients.ceph import connections as ceph_connections
+from dcn_distributor.clients.ceph import errors
+from dcn_distributor.clients.ceph import native
+from dcn_distributor.core import images
+
+LOG = logging.getLogger(__name__)
+
+RENEWAL_S = 5.0
+_DURATION_S = 30.0
+_LOCK = 'claim'
+_VERSION = 1
+# What check() writes in the namespace is no claim.
+CHECK_PREFIX = 'check.'
+
+
+def identity_of_process() -> str:
+    """Describe this process so that others can tell whether it lives."""
+    boot, namespace = _this_machine()
+    pid = os.getpid()
+    started = _start_time(pid)
+    return f'{socket.gethostname()}/{boot}/{namespace}/{pid}/{started}'
+
+
+def _this_machine() -> tuple[str, str]:
+    boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+    return boot, os.readlink('/proc/self/ns/pid')
+
+
+def _start_time(pid: int) -> str | None:
+    """Read when a process started, in ticks since boot; None if it is gone."""
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name before it is in parentheses, and may contain any of them.
+    return stat.rpartition(')')[2].split()[19]
+
+
+def is_dead(cookie: str) -> bool:
+    """Tell whether the holder was a process of this machine and is gone.
+
+    False where that cannot be told from here.
+    """
+    _, *parts = cookie.split('/')
+    if len(parts) != 5:
+        return False
+    boot, namespace, pid, started, _ = parts
+    if (boot, namespace) != _this_machine() or not pid.isdigit():
+        return False
+    return _start_time(int(pid)) != started
+
+
+def _words(cookie: str) -> str:
+    host, *parts = cookie.split('/')
+    if len(parts) != 5:
+        return f'another agent ({cookie.rpartition("/")[0]})'
+    return f'process {parts[2]} on {host}'
+
+
+class Claim:
+    """A claim that is held, until give_up() or remove()."""
+
+    def __init__(
+        self,
+        image_id: images.ImageId,
+        cookie: str,
+        connections: ceph_connections.Connections,
+        durations: 'Durations',
+        on_end: Callable[['Claim'], None],
+    ) -> None:
+        self.image_id = image_id
+        self._cookie = cookie
+        self._connections = connections
+        self._durations = durations
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._is_lost = False
+        self._renewed_s = time.monotonic()
+
+    def check(self) -> None:
+        """Raise unless it is held for sure, and for a call's time more.
+
+        CopyInProgress if another may have it by now, ClusterUnavailable if
+        it could not be renewed in time.
+        """
+        with self._lock:
+            age_s = time.monotonic() - self._renewed_s
+            is_lost = self._is_lost
+        if is_lost:
+            raise exceptions.CopyInProgress(
+                f'image {self.image_id}: the claim in '
+                f'{self._connections.label} was lost'
+            )
+        if age_s > self._durations.trusted_s:
+            raise exceptions.ClusterUnavailable(
+                f'image {self.image_id}: the claim in '
+                f'{self._connections.label} was not renewed for {age_s:.0f} s'
+            )
+
+    def renew(self) -> None:
+        """Hold it for its duration again. Raises nothing."""
+        began_s = time.monotonic()
+        try:
+            _pool(self._connections).lock(
+                self.image_id,
+                _LOCK,
+                self._cookie,
+                self._durations.lock_s,
+                native.MUST_RENEW,
+            )
+        except (rados.Error, exceptions.DistributorError) as exc:
+            number = errors.number_of(exc)
+            LOG.debug('image=%s claim not renewed: %s', self.image_id, exc)
+            if number in (errno.ENOENT, errno.EBUSY, errno.EEXIST):
+                with self._lock:
+                    self._is_lost = True
+            return
+        with self._lock:
+            self._renewed_s = began_s
+
+    def rbd_id(self) -> str | None:
+        """Read the internal id of the image we made, if that is recorded."""
+        pool = self._connections.first().pool(
+            namespace=ceph_connections.NAMESPACE
+        )
+        with errors.translated(f'read claim {self.image_id}'):
+            try:
+                content = pool.read(self.image_id)
+            except rados.ObjectNotFound:
+                return None
+        return _decode(content)
+
+    def record(self, rbd_id: str) -> None:
+        """Write down which image is ours; it outlives the claim."""
+        content = json.dumps({'version': _VERSION, 'rbd_id': rbd_id})
+        connection = self._connections.first()
+        with connection.translated(f'write claim {self.image_id}'):
+            connection.pool(namespace=ceph_connections.NAMESPACE).write_full(
+                self.image_id, content.encode()
+            )
+
+    def give_up(self) -> None:
+        """Let another pass have it, with what is recorded."""
+        self._on_end(self)
+        with errors.translated(f'unlock claim {self.image_id}'):
+            pool = _pool(self._connections)
+            try:
+                pool.unlock(self.image_id, _LOCK, self._cookie)
+            except rados.ObjectNotFound:
+                # Another connection locked it, or nobody holds it any more.
+                for locker in pool.lockers(self.image_id, _LOCK):
+                    if locker.cookie == self._cookie:
+                        pool.break_lock(self.image_id, _LOCK, locker)
+
+    def remove(self) -> None:
+        """Give it up for good."""
+        self._on_end(self)
+        connection = self._connections.first()
+        with (
+            connection.translated(f'remove claim {self.image_id}'),
+            contextlib.suppress(rados.ObjectNotFound),
+        ):
+            connection.pool(
+                namespace=ceph_connections.NAMESPACE
+            ).remove_object(self.image_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Durations:
+    """For how long a lock lasts, and how long its holder trusts in it.
+
+    The difference is what a call may still take that was begun under it.
+    """
+
+    lock_s: float
+    trusted_s: float
+
+    @classmethod
+    def for_timeout(cls, timeout_s: float) -> 'Durations':
+        """Choose them for calls that take so long at most."""
+        lock_s = max(_DURATION_S, 2 * timeout_s)
+        return cls(lock_s, lock_s - timeout_s)
+
+
+class Claims:
+    """The claims of one pool, and those of them that are held here."""
+
+    def __init__(
+        self,
+        connections: ceph_connections.Connections,
+        identity: str,
+        timeout_s: float,
+    ) -> None:
+        self._connections = connections
+        self._identity = identity
+        self._durations = Durations.for_timeout(timeout_s)
+        self._lock = threading.Lock()
+        self._held: set[Claim] = set()
+
+    def take(self, image_id: images.ImageId) -> Claim:
+        """Claim an image. Raises CopyInProgress while another holds it."""
+        identity = self._identity or identity_of_process()
+        cookie = f'{identity}/{uuid.uuid4().hex}'
+        claim = Claim(
+            image_id, cookie, self._connections, self._durations, self._forget
+        )
+        pool = _pool(self._connections)
+        with errors.translated(
+            f'claim image {image_id} in {self._connections.label}'
+        ):
+            if not self._lock_object(pool, image_id, cookie):
+                self._break_dead(pool, image_id)
+                if not self._lock_object(pool, image_id, cookie):
+                    raise exceptions.CopyInProgress(
+                        f'image {image_id}: another process claims it'
+                    )
+        with self._lock:
+            self._held.add(claim)
+        return claim
+
+    def _lock_object(
+        self, pool: native.Pool, image_id: images.ImageId, cookie: str
+    ) -> bool:
+        try:
+            pool.lock(image_id, _LOCK, cookie, self._durations.lock_s, 0)
+        except rados.Error as exc:
+            if errors.number_of(exc) == errno.EBUSY:
+                return False
+            raise
+        return True
+
+    def _break_dead(self, pool: native.Pool, image_id: images.ImageId) -> None:
+        """Break the lock of a dead process. Raises CopyInProgress."""
+        for locker in pool.lockers(image_id, _LOCK):
+            if not is_dead(locker.cookie):
+                host, *_, pid, _, _ = ('?', '?', *locker.cookie.split('/'))[
+                    -6:
+                ]
+                raise exceptions.CopyInProgress(
+                    f'image {image_id}: process {pid} on {host} claims it in '
+                    f'{self._connections.label}'
+                )
+            LOG.info('image=%s claim of a dead process broken', image_id)
+            with contextlib.suppress(rados.ObjectNotFound):
+                pool.break_lock(image_id, _LOCK, locker)
+
+    def _forget(self, claim: Claim) -> None:
+        with self._lock:
+            self._held.discard(claim)
+
+    def renew(self) -> None:
+        """Renew all that are held. Raises nothing."""
+        with self._lock:
+            held = tuple(self._held)
+        for claim in held:
+            claim.renew()
+
+    def exists(self, image_id: images.ImageId) -> bool:
+        """Tell whether one stands, held or left behind."""
+        connection = self._connections.first()
+        with connection.translated(f'look at claim {image_id}'):
+            pool = connection.pool(namespace=ceph_connections.NAMESPACE)
+            try:
+                pool.stat(image_id)
+            except rados.ObjectNotFound:
+                return False
+            return True
+
+    def list(self) -> frozenset[images.ImageId]:
+        """List the images that one stands for."""
+        connection = self._connections.first()
+        with connection.translated(
+            f'list claims in {self._connections.label}'
+        ):
+            pool = connection.pool(namespace=ceph_connections.NAMESPACE)
+            names = [found.key for found in pool.list_objects()]
+        return frozenset(
+            images.ImageId(name)
+            for name in names
+            if not name.startswith(CHECK_PREFIX)
+        )
+
+
+def _pool(connections: ceph_connections.Connections) -> native.Pool:
+    return connections.native_pool(namespace=ceph_connections.NAMESPACE)
+
+
+def _decode(content: bytes) -> str | None:
+    """Read what record() wrote; None for what it did not write."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get('version') != _VERSION:
+        return None
+    found = document.get('rbd_id')
+    return found if isinstance(found, str) else None

@@ -1,0 +1,319 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Connections to one cluster: made in parallel, kept warm, replaced if lost.
+
+Every Rados handle has TCP streams of its own. To connect takes a dozen round
+trips, and what bounds a long link is often one stream; so there are several,
+and each is used as soon as it stands, whatever becomes of the others.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import itertools
+import threading
+import time
+from typing import Any
+
+import rados
+import rbd
+
+from dcn_distributor import exceptions
+from dcn_distributor.clients.ceph import errors
+from dcn_distributor.clients.ceph import in_flight
+from dcn_distributor.clients.ceph import native
+from dcn_distributor.clients.ceph import options as ceph_options
+from dcn_distributor.clients.ceph import tasks
+from dcn_distributor.core import sites
+
+# Where claims lie, and what check() writes.
+NAMESPACE = 'dcn_distributor'
+
+# For how long close() waits. A process that ends under a handle in use
+# would crash.
+_CLOSING_S = 3.0
+
+
+def settings(options: ceph_options.Options) -> dict[str, str]:
+    """Give what a handle is set to before it connects."""
+    timeout = f'{options.timeout_s:g}'
+    return {
+        'client_mount_timeout': timeout,
+        'rados_mon_op_timeout': timeout,
+        'rados_osd_op_timeout': timeout,
+        # Images are read once and from end to end: a cache only copies.
+        'rbd_cache': 'false',
+        # Removing an image of many objects waits for the link otherwise.
+        'rbd_concurrent_management_ops': '64',
+        'rbd_move_to_trash_on_remove': 'false',
+        'log_to_stderr': 'false',
+        'err_to_stderr': 'false',
+        # Several handles of one process would fight for one socket.
+        'admin_socket': '',
+    }
+
+
+class Connection:
+    """One Rados handle and what was opened on it. Any thread may use it."""
+
+    def __init__(self, handle: rados.Rados, pool: str) -> None:
+        self.handle = handle
+        self.is_lost = False
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[int | None, str, int | None], Any] = {}
+        self.in_flight = in_flight.InFlight(self._close)
+
+    def pool(
+        self,
+        pool_id: int | None = None,
+        *,
+        namespace: str = '',
+        snap_id: int | None = None,
+    ) -> rados.Ioctx:
+        """Open a pool, by default that of the images; kept open.
+
+        Writes to it fail with ENOSPC or EDQUOT where the cluster or pool is
+        full: by default they would wait until there is space again.
+        """
+        key = (pool_id, namespace, snap_id)
+        with self._lock:
+            found = self._pools.get(key)
+            if found is None:
+                found = self._open(*key)
+                self._pools[key] = found
+            return found
+
+    def _open(
+        self, pool_id: int | None, namespace: str, snap_id: int | None
+    ) -> rados.Ioctx:
+        if pool_id is None:
+            ioctx = self.handle.open_ioctx(self._pool)
+        else:
+            ioctx = self.handle.open_ioctx2(pool_id)
+        ioctx.set_namespace(namespace)
+        ioctx.set_osdmap_full_try()
+        if snap_id is not None:
+            ioctx.set_read(snap_id)
+        return ioctx
+
+    def enter(self) -> None:
+        """Keep it from being closed until leave().
+
+        Raises ClusterUnavailable if it is closed.
+        """
+        if not self.in_flight.enter():
+            raise exceptions.ClusterUnavailable(
+                f'pool {self._pool}: the connection was closed'
+            )
+
+    def leave(self) -> None:
+        """End what enter() began."""
+        self.in_flight.leave()
+
+    @contextlib.contextmanager
+    def translated(self, what: str) -> Iterator[None]:
+        """Make calls within: errors of the bindings are raised as ours.
+
+        It is kept from being closed; notices if it is lost.
+        """
+        self.enter()
+        try:
+            yield
+        except (rados.Error, rbd.Error) as exc:
+            self._notice(errors.number_of(exc))
+            raise errors.translate(exc, what) from exc
+        finally:
+            self.leave()
+
+    def error(self, number: int, what: str) -> exceptions.DistributorError:
+        """Make an error from an error number; notice if it is lost."""
+        self._notice(abs(number))
+        return errors.from_number(number, what)
+
+    def _notice(self, number: int) -> None:
+        if number in errors.LOST:
+            self.is_lost = True
+
+    def close(self) -> None:
+        """Disconnect, in the background, when all calls have ended."""
+        self.in_flight.close()
+
+    def _close(self) -> None:
+        for ioctx in self._pools.values():
+            ioctx.close()
+        self.handle.shutdown()
+
+
+class Connections:
+    """All that there are to one cluster."""
+
+    def __init__(
+        self, cluster: sites.Cluster, options: ceph_options.Options
+    ) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._lock = threading.Lock()
+        self._slots: list[futures.Future[Connection] | None] = [
+            None
+        ] * options.connections
+        self._native: futures.Future[native.Client] | None = None
+        self._turn = itertools.count()
+        self._used_s = time.monotonic()
+
+    @property
+    def label(self) -> str:
+        """What errors call the cluster."""
+        return f'pool {self._cluster.pool} of {self._cluster.conf}'
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nobody has asked for a connection."""
+        return time.monotonic() - self._used_s
+
+    def first(self) -> Connection:
+        """Give a connection, the first that stands; connect if need be.
+
+        Raises ClusterUnavailable, AccessDenied.
+        """
+        slots = self._warm()
+        waiting = set(slots)
+        while waiting:
+            done, waiting = futures.wait(
+                waiting, return_when=futures.FIRST_COMPLETED
+            )
+            for slot in done:
+                if slot.exception() is None:
+                    return slot.result()
+        return slots[0].result()
+
+    def next(self) -> Connection:
+        """Give one of those that stand, in turn; never waits.
+
+        Raises ClusterUnavailable if there is none.
+        """
+        standing = self.standing()
+        if not standing:
+            raise exceptions.ClusterUnavailable(f'{self.label}: not connected')
+        return standing[next(self._turn) % len(standing)]
+
+    def standing(self) -> list[Connection]:
+        """Give all that stand now."""
+        return [
+            slot.result()
+            for slot in self._warm()
+            if slot.done() and slot.exception() is None
+        ]
+
+    def native_client(self) -> native.Client:
+        """Give the connection by the C API; connect if need be."""
+        self._warm()
+        client = self._native
+        assert client is not None
+        return client.result()
+
+    def all(self) -> list[Callable[[], Connection]]:
+        """Give what waits for each of them, those that stand included."""
+        return [slot.result for slot in self._warm()]
+
+    def native_pool(self, *, namespace: str) -> native.Pool:
+        """Open a namespace of the pool by the C API; kept open."""
+        with errors.translated(f'open {self.label}'):
+            return self.native_client().named_pool(
+                self._cluster.pool, namespace
+            )
+
+    def new_native_pool(
+        self, pool_id: int | None, *, snap_id: int | None = None
+    ) -> native.Pool:
+        """Open a pool by the C API, for a caller that closes it.
+
+        None is that of the images.
+        """
+        with errors.translated(f'open {self.label}'):
+            client = self.native_client()
+            if pool_id is None:
+                pool_id = client.number_of(self._cluster.pool)
+            return client.pool(pool_id, snap_id=snap_id)
+
+    def _warm(self) -> list['futures.Future[Connection]']:
+        """See to it that all stand or are being made."""
+        self._used_s = time.monotonic()
+        with self._lock:
+            for number, slot in enumerate(self._slots):
+                if slot is None or _is_useless(slot):
+                    if slot is not None:
+                        _close_if_there(slot)
+                    self._slots[number] = tasks.start(
+                        'ceph-connect', self._connect
+                    )
+            if self._native is None or _has_failed(self._native):
+                self._native = tasks.start(
+                    'ceph-connect', self._connect_native
+                )
+            return [slot for slot in self._slots if slot is not None]
+
+    def _connect(self) -> Connection:
+        with errors.translated(f'connect to {self.label}'):
+            handle = rados.Rados(
+                rados_id=self._cluster.user, conffile=self._cluster.conf
+            )
+            try:
+                for name, value in settings(self._options).items():
+                    # Not all are known to all releases.
+                    with contextlib.suppress(rados.ObjectNotFound):
+                        handle.conf_set(name, value)
+                handle.connect()
+            except rados.Error:
+                handle.shutdown()
+                raise
+            return Connection(handle, self._cluster.pool)
+
+    def _connect_native(self) -> native.Client:
+        client = native.Client(
+            self._cluster.conf, self._cluster.user, settings(self._options)
+        )
+        with errors.translated(f'connect to {self.label}'):
+            client.connect()
+        return client
+
+    def close(self) -> None:
+        """Disconnect all; a hung one goes on in the background."""
+        with self._lock:
+            slots: list[futures.Future[Any] | None] = [
+                *self._slots,
+                self._native,
+            ]
+            self._slots, self._native = [None] * len(self._slots), None
+        begun = [slot for slot in slots if slot is not None]
+        for slot in begun:
+            slot.add_done_callback(_close_if_there)
+        end_s = time.monotonic() + _CLOSING_S
+        for slot in begun:
+            if slot.done() and slot.exception() is None:
+                slot.result().in_flight.wait(end_s - time.monotonic())
+
+
+def _has_failed(slot: 'futures.Future[Any]') -> bool:
+    return slot.done() and slot.exception() is not None
+
+
+def _is_useless(slot: 'futures.Future[Connection]') -> bool:
+    return slot.done() and (
+        slot.exception() is not None or slot.result().is_lost
+    )
+
+
+def _close_if_there(slot: 'futures.Future[Any]') -> None:
+    if slot.exception() is None:
+        slot.result().close()

@@ -1,0 +1,419 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""librados by its C API, for the calls that its Python binding lacks.
+
+The binding has no checksums, cannot tell who holds a lock, and gives no
+access to its handles; so there is one more connection, made here.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import ctypes
+from ctypes import byref
+from ctypes import c_char_p
+from ctypes import c_int
+from ctypes import c_int64
+from ctypes import c_size_t
+from ctypes import c_uint8
+from ctypes import c_uint64
+from ctypes import c_void_p
+import dataclasses
+import errno
+import functools
+import itertools
+import struct
+import threading
+from typing import Any
+
+import rados
+
+from dcn_distributor.clients.ceph import in_flight
+
+_LIBRARY = 'librados.so.2'
+_XXHASH64 = 1
+_SEED = bytes(8)
+# A count of 4 bytes and one value of 8.
+_ANSWER_BYTES = 12
+# cls_lock_types.h: renew, and fail if the lock is no longer held.
+MUST_RENEW = 2
+
+_Callback = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
+
+# Every handle, and every pointer to what a call fills in, is a c_void_p.
+_PROTOTYPES: dict[str, tuple[Any, ...]] = {
+    'rados_create2': (c_void_p, c_char_p, c_char_p, c_uint64),
+    'rados_conf_read_file': (c_void_p, c_char_p),
+    'rados_conf_set': (c_void_p, c_char_p, c_char_p),
+    'rados_connect': (c_void_p,),
+    'rados_shutdown': (c_void_p,),
+    'rados_pool_lookup': (c_void_p, c_char_p),
+    'rados_ioctx_create2': (c_void_p, c_int64, c_void_p),
+    'rados_ioctx_destroy': (c_void_p,),
+    'rados_ioctx_set_namespace': (c_void_p, c_char_p),
+    'rados_ioctx_snap_set_read': (c_void_p, c_uint64),
+    'rados_get_last_version': (c_void_p,),
+    'rados_stat': (c_void_p, c_char_p, c_void_p, c_void_p),
+    'rados_aio_create_completion': (c_void_p, _Callback, c_void_p, c_void_p),
+    'rados_aio_get_return_value': (c_void_p,),
+    'rados_aio_release': (c_void_p,),
+    'rados_create_read_op': (),
+    'rados_release_read_op': (c_void_p,),
+    'rados_read_op_stat': (c_void_p, c_void_p, c_void_p, c_void_p),
+    'rados_read_op_checksum': (
+        *(c_void_p, c_int, c_char_p, c_size_t, c_uint64, c_size_t),
+        *(c_size_t, c_void_p, c_size_t, c_void_p),
+    ),
+    'rados_aio_read_op_operate': (c_void_p,) * 3 + (c_char_p, c_int),
+    'rados_lock_exclusive': (
+        *(c_void_p, c_char_p, c_char_p, c_char_p, c_char_p),
+        *(c_void_p, c_uint8),
+    ),
+    'rados_unlock': (c_void_p, c_char_p, c_char_p, c_char_p),
+    'rados_break_lock': (c_void_p,) + (c_char_p,) * 4,
+    'rados_list_lockers': (c_void_p, c_char_p, c_char_p) + (c_void_p,) * 9,
+}
+_OTHER_RESULTS: dict[str, Any] = {
+    'rados_create_read_op': c_void_p,
+    'rados_get_last_version': c_uint64,
+    'rados_pool_lookup': c_int64,
+}
+_NO_RESULT = frozenset(
+    (
+        *('rados_shutdown', 'rados_ioctx_destroy', 'rados_aio_release'),
+        *('rados_ioctx_set_namespace', 'rados_ioctx_snap_set_read'),
+        *('rados_release_read_op', 'rados_read_op_stat'),
+        'rados_read_op_checksum',
+    )
+)
+
+
+class _Timeval(ctypes.Structure):
+    _fields_ = [('seconds', ctypes.c_long), ('microseconds', ctypes.c_long)]
+
+
+@functools.cache
+def _load() -> ctypes.CDLL:
+    library = ctypes.CDLL(_LIBRARY)
+    for name, arguments in _PROTOTYPES.items():
+        function = getattr(library, name)
+        function.argtypes = arguments
+        function.restype = (
+            None if name in _NO_RESULT else _OTHER_RESULTS.get(name, c_int)
+        )
+    return library
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise rados.OSError(what, errno=-result)
+    return result
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Locker:
+    """Who holds a lock: a client of the cluster, by the word it gave."""
+
+    client: str
+    cookie: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sum:
+    """A checksum as the OSD answered. The size is that of the object."""
+
+    size_bytes: int
+    value: int | None
+
+
+# Gets the sum, or the negative error number.
+SumDone = Callable[[Sum | int], None]
+
+
+class _Pending:
+    """What librados writes to, until the callback."""
+
+    __slots__ = ('answer', 'done', 'result', 'size', 'stat_result', 'time')
+
+    def __init__(self, done: SumDone) -> None:
+        self.done = done
+        self.answer = ctypes.create_string_buffer(_ANSWER_BYTES)
+        self.result = c_int(0)
+        self.size = c_uint64(0)
+        self.time = ctypes.c_long(0)
+        self.stat_result = c_int(0)
+
+    def outcome(self, result: int) -> Sum | int:
+        """Read what came back."""
+        result = result or self.result.value
+        if result < 0:
+            return result
+        count, value = struct.unpack('<IQ', self.answer.raw)
+        return Sum(self.size.value, value if count else None)
+
+
+class Client:
+    """A connection to a cluster. Any thread may use it.
+
+    All methods raise rados.OSError.
+    """
+
+    def __init__(
+        self, conf: str, user: str, settings: Mapping[str, str]
+    ) -> None:
+        self._conf = conf
+        self._user = user
+        self._settings = settings
+        self._handle = c_void_p()
+        self._lock = threading.Lock()
+        self._pending: dict[int, _Pending] = {}
+        self._numbers = itertools.count(1)
+        self.in_flight = in_flight.InFlight(self._close)
+        self._named: dict[tuple[str, str], Pool] = {}
+        # librados calls it for as long as there is a handle.
+        self._callback = _Callback(self._complete)
+
+    def connect(self) -> None:
+        """Connect; call it once."""
+        library = _load()
+        what = f'connect to the cluster of {self._conf}'
+        user = f'client.{self._user}'.encode()
+        handle = c_void_p()
+        _check(library.rados_create2(byref(handle), b'ceph', user, 0), what)
+        try:
+            _check(
+                library.rados_conf_read_file(handle, self._conf.encode()), what
+            )
+            for name, value in self._settings.items():
+                # Not all are known to all releases.
+                library.rados_conf_set(handle, name.encode(), value.encode())
+            _check(library.rados_connect(handle), what)
+        except rados.Error:
+            library.rados_shutdown(handle)
+            raise
+        self._handle = handle
+
+    def pool(
+        self, pool_id: int, *, namespace: str = '', snap_id: int | None = None
+    ) -> 'Pool':
+        """Open a pool, by its number; at one snapshot, if one is given."""
+        self.enter()
+        try:
+            return Pool(self, self._open(pool_id, namespace, snap_id))
+        except rados.Error:
+            self.in_flight.leave()
+            raise
+
+    def _open(
+        self, pool_id: int, namespace: str, snap_id: int | None
+    ) -> c_void_p:
+        library = _load()
+        io = c_void_p()
+        _check(
+            library.rados_ioctx_create2(self._handle, pool_id, byref(io)),
+            f'open pool {pool_id}',
+        )
+        library.rados_ioctx_set_namespace(io, namespace.encode())
+        if snap_id is not None:
+            library.rados_ioctx_snap_set_read(io, snap_id)
+        return io
+
+    def enter(self) -> None:
+        """Keep it from being closed until in_flight.leave()."""
+        if not self.in_flight.enter():
+            raise rados.OSError('the connection was closed', errno.ENOTCONN)
+
+    def number_of(self, pool: str) -> int:
+        """Look up the number of a pool."""
+        number = _load().rados_pool_lookup(self._handle, pool.encode())
+        return _check(number, f'look up pool {pool}')
+
+    def named_pool(self, name: str, namespace: str) -> 'Pool':
+        """Open a pool by its name, once; it is closed with the connection."""
+        with self._lock:
+            found = self._named.get((name, namespace))
+        if found is None:
+            number = self.number_of(name)
+            found = Pool(self, self._open(number, namespace, None))
+            with self._lock:
+                self._named[name, namespace] = found
+        return found
+
+    def close(self) -> None:
+        """Disconnect, in the background, when all has ended."""
+        self.in_flight.close()
+
+    def _close(self) -> None:
+        library = _load()
+        for pool in self._named.values():
+            library.rados_ioctx_destroy(pool.io)
+        library.rados_shutdown(self._handle)
+
+    def submit(self, io: c_void_p, name: str, make: '_MakeSum') -> None:
+        """Start a checksum of the object `name`."""
+        self.enter()
+        library = _load()
+        pending = _Pending(make.done)
+        with self._lock:
+            number = next(self._numbers)
+            self._pending[number] = pending
+        completion = c_void_p()
+        operation = c_void_p(library.rados_create_read_op())
+        try:
+            library.rados_read_op_stat(
+                operation,
+                byref(pending.size),
+                byref(pending.time),
+                byref(pending.stat_result),
+            )
+            make.add_to(operation, pending)
+            library.rados_aio_create_completion(
+                number, self._callback, _Callback(), byref(completion)
+            )
+            result = library.rados_aio_read_op_operate(
+                operation, io, completion, name.encode(), 0
+            )
+        finally:
+            library.rados_release_read_op(operation)
+        if result < 0:
+            library.rados_aio_release(completion)
+            self._finish(number, result)
+
+    def _complete(self, completion: int, number: int) -> None:
+        library = _load()
+        result = library.rados_aio_get_return_value(completion)
+        library.rados_aio_release(completion)
+        self._finish(number, result)
+
+    def _finish(self, number: int, result: int) -> None:
+        with self._lock:
+            pending = self._pending.pop(number)
+        pending.done(pending.outcome(result))
+        self.in_flight.leave()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _MakeSum:
+    offset: int
+    length: int
+    done: SumDone
+
+    def add_to(self, operation: c_void_p, pending: _Pending) -> None:
+        """Add it. Without a chunk size, what lies behind the end is cut off.
+
+        Found by trying: with one that is as long as the range, an OSD
+        answers EINVAL as soon as the object is shorter; without, it gives one
+        value for what there is, and none if that is nothing.
+        """
+        _load().rados_read_op_checksum(
+            *(operation, _XXHASH64, _SEED, len(_SEED)),
+            *(self.offset, self.length, 0),
+            *(byref(pending.answer), _ANSWER_BYTES, byref(pending.result)),
+        )
+
+
+class Pool:
+    """A pool, or a namespace in it."""
+
+    def __init__(self, client: Client, io: c_void_p) -> None:
+        self._client = client
+        self.io = io
+
+    def close(self) -> None:
+        """Let go of it, once; MUST NOT be used afterwards.
+
+        Checksums in flight still end.
+        """
+        _load().rados_ioctx_destroy(self.io)
+        self._client.in_flight.leave()
+
+    def checksum(
+        self, name: str, offset: int, length: int, done: SumDone
+    ) -> None:
+        """Compute the xxhash64 of a range at the OSD; returns at once.
+
+        `done` gets ENOENT, negative, if there is no such object.
+        """
+        self._client.submit(self.io, name, _MakeSum(offset, length, done))
+
+    def version(self, name: str) -> int | None:
+        """Give the version of an object, None if there is none.
+
+        Two threads MUST NOT do this on one pool at the same time.
+        """
+        size, time = c_uint64(), ctypes.c_long()
+        library = _load()
+        result = library.rados_stat(
+            self.io, name.encode(), byref(size), byref(time)
+        )
+        if result == -errno.ENOENT:
+            return None
+        _check(result, f'look at object {name}')
+        return int(library.rados_get_last_version(self.io))
+
+    def lock(
+        self, name: str, lock: str, cookie: str, duration_s: float, flags: int
+    ) -> None:
+        """Lock an object for so long, and create it. EBUSY if another has.
+
+        With MUST_RENEW a lock that is held lasts for so long again, ENOENT
+        if it is not.
+        """
+        until = _Timeval(int(duration_s), 0)
+        _check(
+            _load().rados_lock_exclusive(
+                *(self.io, name.encode(), lock.encode(), cookie.encode()),
+                *(b'', byref(until), flags),
+            ),
+            f'lock object {name}',
+        )
+
+    def unlock(self, name: str, lock: str, cookie: str) -> None:
+        """Unlock what was locked over this connection."""
+        _check(
+            _load().rados_unlock(
+                self.io, name.encode(), lock.encode(), cookie.encode()
+            ),
+            f'unlock object {name}',
+        )
+
+    def break_lock(self, name: str, lock: str, locker: Locker) -> None:
+        """Unlock what another has locked."""
+        _check(
+            _load().rados_break_lock(
+                *(self.io, name.encode(), lock.encode()),
+                *(locker.client.encode(), locker.cookie.encode()),
+            ),
+            f'break the lock of object {name}',
+        )
+
+    def lockers(self, name: str, lock: str) -> tuple[Locker, ...]:
+        """Tell who holds a lock, without those that have expired."""
+        exclusive = c_int()
+        lengths = [c_size_t(4096) for _ in range(4)]
+        buffers = [ctypes.create_string_buffer(4096) for _ in range(4)]
+        pairs = [
+            byref(one)
+            for pair in zip(buffers, lengths, strict=True)
+            for one in pair
+        ]
+        count = _load().rados_list_lockers(
+            self.io, name.encode(), lock.encode(), byref(exclusive), *pairs
+        )
+        if count == -errno.ENOENT:
+            return ()
+        _check(count, f'read who has locked object {name}')
+        # A tag, and then three lists, of addresses the last.
+        _, clients, cookies, _ = (b.raw.split(b'\0')[:count] for b in buffers)
+        return tuple(
+            Locker(client.decode(), cookie.decode())
+            for client, cookie in zip(clients, cookies, strict=True)
+        )

@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What makes an image of objects: its snapshot, its object maps, its name.
+
+The snapshot is taken while the data flows: that takes 40 round trips and a
+decision of the monitors, and it shows what is written afterwards, too (see
+`objects`). Until the end all objects count as existing in the object maps,
+so that whoever removes a draft, or reads it, misses none.
+"""
+
+from collections.abc import Collection
+from concurrent import futures
+import contextlib
+import errno
+import functools
+import threading
+
+import rados
+import rbd
+
+from dcn_distributor.clients.ceph import connections as ceph_connections
+from dcn_distributor.clients.ceph import errors
+from dcn_distributor.clients.ceph import headers
+from dcn_distributor.clients.ceph import names
+from dcn_distributor.clients.ceph import object_maps
+from dcn_distributor.clients.ceph import tasks
+from dcn_distributor.core import images
+from dcn_distributor.core import storage
+
+# What an OSD answers that does not know a method, or not its argument.
+_NOT_UNDERSTOOD = frozenset((errno.EINVAL, errno.EOPNOTSUPP))
+
+
+class Publication:
+    """One image on its way to be a copy, or one that is a copy already."""
+
+    def __init__(
+        self,
+        connections: ceph_connections.Connections,
+        header: headers.Header,
+        image_id: images.ImageId,
+    ) -> None:
+        self._connections = connections
+        self._header = header
+        self._image_id = image_id
+        self._lock = threading.Lock()
+        self._taking: futures.Future[int] | None = None
+        self._closing: futures.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Take the snapshot, in the background."""
+        with self._lock:
+            self._taking = tasks.start('ceph-snapshot', self._take)
+
+    def has_snapshot(self, snap_id: int) -> None:
+        """Use this snapshot, that of a published copy."""
+        with self._lock:
+            self._taking = futures.Future()
+            self._taking.set_result(snap_id)
+
+    def wait(self) -> None:
+        """Wait for what was begun, whatever becomes of it.
+
+        Afterwards the image has no watcher of ours.
+        """
+        with self._lock:
+            taking, closing = self._taking, self._closing
+        if taking is not None:
+            futures.wait([taking])
+        if closing is not None:
+            futures.wait([closing])
+
+    def finish_snapshot(self) -> int:
+        """Wait for the snapshot; take it again if that has failed."""
+        with self._lock:
+            taking = self._taking
+            if taking is None or (taking.done() and taking.exception()):
+                taking = tasks.start('ceph-snapshot', self._take)
+                self._taking = taking
+        return taking.result()
+
+    def _take(self) -> int:
+        header = self._header
+        connection = self._connections.first()
+        with connection.translated(f'snapshot of image {self._image_id}'):
+            pool = connection.pool()
+            self._save_maps(pool, header.snap_ids, None)
+            # By its id: it may be renamed at the same time.
+            image = rbd.Image(pool, image_id=header.id)
+            try:
+                return _ensure_snapshot(image)
+            finally:
+                self._close(connection, image)
+
+    def _close(
+        self, connection: ceph_connections.Connection, image: rbd.Image
+    ) -> None:
+        """Close it in the background: that takes some round trips, too."""
+
+        def close() -> None:
+            with contextlib.suppress(rbd.Error):
+                image.close()
+            connection.leave()
+
+        connection.enter()
+        with self._lock:
+            self._closing = tasks.start('ceph-close', close)
+
+    def record(self, numbers: frozenset[int]) -> None:
+        """Say in the object maps which objects exist."""
+        if not self._header.features & headers.OBJECT_MAP:
+            return
+        snap_id = self.finish_snapshot()
+        connection = self._connections.first()
+        with connection.translated(f'object maps of image {self._image_id}'):
+            pool = connection.pool()
+            try:
+                self._save_maps(pool, (snap_id,), numbers)
+                is_valid = self._are_maps_valid(pool, snap_id)
+            except rados.Error as exc:
+                if errors.number_of(exc) not in _NOT_UNDERSTOOD:
+                    raise
+                is_valid = False
+            if not is_valid:
+                self._rebuild_maps(pool)
+
+    def _save_maps(
+        self,
+        pool: rados.Ioctx,
+        snap_ids: Collection[int],
+        numbers: frozenset[int] | None,
+    ) -> None:
+        """Save the map of the image and those of its snapshots.
+
+        `numbers` are those of the objects that exist, None for all. With a
+        snapshot, those of the image itself are clean: nothing has changed
+        since then.
+        """
+        header = self._header
+        if not header.features & headers.OBJECT_MAP:
+            return
+        state = object_maps.State
+        is_clean = snap_ids and header.features & headers.FAST_DIFF
+        states: dict[int | None, object_maps.State] = {
+            None: state.EXISTS_CLEAN if is_clean else state.EXISTS,
+            **dict.fromkeys(snap_ids, state.EXISTS),
+        }
+
+        def save(snap_id: int | None) -> None:
+            encoded = object_maps.encode(
+                header.object_count, numbers, states[snap_id]
+            )
+            headers.save_map(pool, header.id, snap_id, encoded)
+
+        tasks.together(*(functools.partial(save, snap) for snap in states))
+
+    def _are_maps_valid(self, pool: rados.Ioctx, snap_id: int) -> bool:
+        return not any(
+            tasks.together(
+                lambda: headers.has_flags(pool, self._header.id, None),
+                lambda: headers.has_flags(pool, self._header.id, snap_id),
+            )
+        )
+
+    def _rebuild_maps(self, pool: rados.Ioctx) -> None:
+        """Have librbd look at all objects, where it believes no map."""
+        for snapshot in (None, storage.SNAPSHOT):
+            with rbd.Image(pool, image_id=self._header.id) as image:
+                image.set_snap(snapshot)
+                image.rebuild_object_map()
+
+    def rename(self) -> None:
+        """Give it the image's id for its name."""
+        connection = self._connections.first()
+        with connection.translated(f'rename the copy of {self._image_id}'):
+            headers.rename(
+                connection.pool(),
+                self._header.id,
+                names.draft(self._image_id),
+                self._image_id,
+            )
+
+
+def _ensure_snapshot(image: rbd.Image) -> int:
+    with contextlib.suppress(rbd.ImageExists):
+        image.create_snap(storage.SNAPSHOT)
+    if not image.is_protected_snap(storage.SNAPSHOT):
+        image.protect_snap(storage.SNAPSHOT)
+    return int(image.snap_get_id(storage.SNAPSHOT))
