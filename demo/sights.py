@@ -30,6 +30,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.clients import glance
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
 from demo import meter as meters
@@ -62,8 +63,8 @@ class Observer:
         self.world, self._read_rules = _open(conf_file)
         self._known_stores: frozenset[images.StoreId] = frozenset()
         self._order: dict[images.ImageId, int] = {}
-        self._memory = placements.NOTHING
-        self._asked: futures.Future[placements.Memory] | None = None
+        self._memory = memories.NOTHING
+        self._asked: futures.Future[memories.Memory] | None = None
         self._asked_at_s = 0.0
 
     def reread_rules(self) -> None:
@@ -109,7 +110,7 @@ class Observer:
             return cell
         return dataclasses.replace(cell, copied_bytes=written)
 
-    def _remembered(self) -> placements.Memory:
+    def _remembered(self) -> memories.Memory:
         """Give what the agent last told; ask it again, without waiting."""
         if self._asked is not None and self._asked.done():
             self._memory = self._asked.result()
@@ -131,14 +132,14 @@ def _open(conf_file: str) -> tuple[app.World, app.Reader]:
 
 def _in_background(
     world: app.World,
-) -> 'futures.Future[placements.Memory]':
-    answer: futures.Future[placements.Memory] = futures.Future()
+) -> 'futures.Future[memories.Memory]':
+    answer: futures.Future[memories.Memory] = futures.Future()
 
     def ask() -> None:
         try:
-            answer.set_result(placements.remembered(world.agent.remembered()))
+            answer.set_result(memories.remembered(world.agent.remembered()))
         except exceptions.DistributorError:
-            answer.set_result(placements.NOTHING)
+            answer.set_result(memories.NOTHING)
 
     threading.Thread(target=ask, name='ask-agent', daemon=True).start()
     return answer
@@ -147,7 +148,7 @@ def _in_background(
 def answers(world: app.World) -> str:
     """Name the host of an agent that answers on this bus; '' if none."""
     try:
-        return placements.remembered(world.agent.remembered()).host
+        return memories.remembered(world.agent.remembered()).host
     except exceptions.BusUnavailable:
         return ''
 

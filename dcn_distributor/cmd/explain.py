@@ -13,6 +13,7 @@
 
 import argparse
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from dcn_distributor.core import explanations
 from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 
 EPILOG = """\
@@ -33,7 +35,9 @@ of it, what the policies wish of the way there and whose wish that is, and
 how it stands there (see status --help for the states). What no policy
 wishes, the configuration settles. For every policy: what it expects and what
 it found in the image, + where that holds and ! where not; a policy matches
-if all of it holds. json and yaml have the same in full.
+if all of it holds. For copies that are missing a running agent is asked
+which engine it takes, why that one, and what keeps it from starting. json and
+yaml have the same in full.
 
 exit codes:
   0  explained, whatever the states are
@@ -77,14 +81,15 @@ class Explain(show.ShowOne):  # type: ignore[misc]
         world, image, stderr = self._world, self._image, self.app.stderr
         known_stores = world.images.stores()
         worlds.warn_of_unknown_stores(world, known_stores, stderr)
-        memory = worlds.ask_agent(world, stderr) or placements.NOTHING
+        memory = worlds.ask_agent(world, stderr) or memories.NOTHING
         self._now_s = world.clock()
         survey = matrix.Survey(
             world.rules, known_stores, memory, self._now_s, matrix.EVERYTHING
         )
         self._row = survey.row(image, world.images.import_task(image))
         self._explanation = world.rules.explain(image)
-        record = _record(self._row, self._explanation)
+        self._routes = worlds.ask_routes(world, image.id)
+        record = _record(self._row, self._explanation, self._routes)
         return tuple(record), tuple(record.values())
 
     def produce_output(
@@ -125,6 +130,7 @@ class Explain(show.ShowOne):  # type: ignore[misc]
             rendering.progress(self._image, cell),
             rendering.tries(cell, self._now_s, None),
             rendering.printable(reason),
+            rendering.printable(self._way(cell)),
         )
         return (
             decision.site.name,
@@ -132,6 +138,17 @@ class Explain(show.ShowOne):  # type: ignore[misc]
             rendering.printable(says),
             ': '.join(part for part in how if part),
         )
+
+    def _way(self, cell: placements.Placement) -> str:
+        """Say which engine is to bring the copy, and why that one."""
+        route = self._routes.get(cell.decision.site.store)
+        if route is None or cell.is_there:
+            return ''
+        waits = f', waits: {route.waits}' if route.waits else ''
+        engine = f'by {route.engine}' if route.engine else 'by no engine'
+        if route.reason in cell.reason:
+            return f'{engine}{waits}'
+        return f'{engine}, since {route.reason}{waits}'
 
 
 def _about(image: images.Image) -> str:
@@ -159,12 +176,16 @@ def _policy_lines(explanation: explanations.Explanation) -> Iterator[str]:
             yield f'  {"+" if check.holds else "!"} {check}'
 
 
-def _record(row: matrix.Row, explanation: explanations.Explanation) -> _Record:
+def _record(
+    row: matrix.Row,
+    explanation: explanations.Explanation,
+    routes: Mapping[images.StoreId, memories.Route],
+) -> _Record:
     return {
         'image_id': row.image.id,
         'image_name': row.image.name,
         'sites': [
-            _site_record(cell, site)
+            _site_record(cell, site, routes.get(cell.decision.site.store))
             for cell, site in zip(row.cells, explanation.sites, strict=True)
         ],
         'policies': [_policy_record(p) for p in explanation.policies],
@@ -172,7 +193,9 @@ def _record(row: matrix.Row, explanation: explanations.Explanation) -> _Record:
 
 
 def _site_record(
-    cell: placements.Placement, site: explanations.SiteExplanation
+    cell: placements.Placement,
+    site: explanations.SiteExplanation,
+    route: memories.Route | None,
 ) -> _Record:
     decision = cell.decision
     return {
@@ -193,6 +216,9 @@ def _site_record(
         'copied_bytes': cell.copied_bytes,
         'failures': cell.setback.failures if cell.setback else 0,
         'next_try': rendering.utc(cell.next_try_s),
+        'engine': route and route.engine,
+        'engine_reason': route and route.reason,
+        'waits': route and route.waits,
     }
 
 

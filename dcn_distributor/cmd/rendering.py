@@ -15,11 +15,14 @@ Everything that comes from outside passes through here or through core.text
 before it is printed: names of images are their owners' to choose.
 """
 
+from collections.abc import Iterable
 import datetime
 
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
+from dcn_distributor.core import sites
 from dcn_distributor.core import text
 
 _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')
@@ -113,7 +116,13 @@ def progress(image: images.Image, placement: placements.Placement) -> str:
         return size(copied)
     # Not before Glance lists the store is a copy whole.
     percent = min(99, copied * 100 // image.size_bytes)
-    return f'{percent} %, {size(copied)} of {size(image.size_bytes)}'
+    told = f'{percent} %, {size(copied)} of {size(image.size_bytes)}'
+    lane = placement.lane
+    if lane is not None and lane.rate_bytes_s:
+        told += f', {size(int(lane.rate_bytes_s))}/s'
+    if lane is not None and lane.eta_s is not None:
+        told += f', {duration(lane.eta_s)} left'
+    return told
 
 
 def cell(image: images.Image, placement: placements.Placement) -> str:
@@ -154,6 +163,21 @@ def finding(
         f'{state(found.one):8} {_of_images(found)} '
         f'{_at_sites(list(found.site_names))}: {told}'
     )
+
+
+def obstacles(
+    memory: memories.Memory, all_sites: Iterable[sites.Site]
+) -> list[str]:
+    """Write what keeps rbd-stream from sites, a line for each obstacle."""
+    found: dict[str, list[str]] = {}
+    for site in all_sites:
+        for obstacle in memory.obstacles.get(site.store, ()):
+            found.setdefault(obstacle, []).append(site.name)
+    return [
+        f'{_at_sites(names).removeprefix("at ")}: rbd-stream cannot serve: '
+        f'{printable(obstacle)}'
+        for obstacle, names in found.items()
+    ]
 
 
 def totals(summed: matrix.Totals, site_count: int) -> str:

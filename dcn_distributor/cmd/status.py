@@ -27,6 +27,7 @@ from dcn_distributor.cmd import tables
 from dcn_distributor.cmd import worlds
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
 
@@ -34,8 +35,11 @@ EPILOG = """\
 What is not in order is told below the table, the worst first. A state is
   present   Glance lists the site's store: the copy is there
             (present*: though no policy wants it; nothing is ever deleted)
-  copying   an import works for it; the figures are Glance's, which has none
-            in the first minute and while it stages the image
+  verified  so it is, and the agent's stream has proved it, as long as the
+            agent remembers
+  copying   a stream works for it, or an import; of an import the figures
+            are Glance's, which has none in the first minute and while it
+            stages the image
   absent    wanted, and not there yet
   FAILED    wanted, and the last try failed, or none can succeed
   -         neither wanted nor there
@@ -45,8 +49,9 @@ line for each image and site. Formats other than table always have all
 records and fields, with names as they are in json and yaml, and with what is
 not printable escaped in csv and value.
 
-Glance is read anew each time; when failed copies are tried again, a running
-agent is asked. Nothing is changed.
+Glance is read anew each time; when failed copies are tried again, how far
+streams are and what keeps rbd-stream from a site (the engine that goes from
+cluster to cluster), a running agent is asked. Nothing is changed.
 
 exit codes:
   0  all wanted copies of these images at these sites are present
@@ -146,6 +151,7 @@ class Status(lister.Lister):  # type: ignore[misc]
             return tables.records(
                 listed,
                 parsed_args.states or _ALL_STATES,
+                self._memory,
                 is_json=parsed_args.formatter in ('json', 'yaml'),
             )
         if parsed_args.long:
@@ -179,10 +185,11 @@ class Status(lister.Lister):  # type: ignore[misc]
         world, stderr = self._world, self.app.stderr
         known_stores = world.images.stores()
         worlds.warn_of_unknown_stores(world, known_stores, stderr)
+        self._memory = worlds.ask_agent(world, stderr) or memories.NOTHING
         survey = matrix.Survey(
             world.rules,
             known_stores,
-            worlds.ask_agent(world, stderr) or placements.NOTHING,
+            self._memory,
             self._now_s,
             matrix.Selection(parsed_args.sites, parsed_args.policy),
         )
@@ -210,6 +217,12 @@ class Status(lister.Lister):  # type: ignore[misc]
             for site in self._world.rules.sites
             if not parsed_args.sites or site.name in parsed_args.sites
         )
+
+    def _sites_and_central(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[sites.Site, ...]:
+        central = self._world.rules.sites.everywhere[0]
+        return (central, *self._sites(parsed_args))
 
     def _unknown(self, parsed_args: argparse.Namespace) -> str:
         """Say which site or policy does not exist; empty if all do."""
@@ -241,6 +254,13 @@ class Status(lister.Lister):  # type: ignore[misc]
         rest = len(findings) - _MOST_FINDINGS
         if rest > 0:
             stdout.write(f'... and {rest} more; see --long\n')
+        obstacles = rendering.obstacles(
+            self._memory, self._sites_and_central(parsed_args)
+        )
+        if obstacles:
+            stdout.write('\n')
+        for line in obstacles:
+            stdout.write(f'{line}\n')
         summary = rendering.totals(self._totals, len(self._sites(parsed_args)))
         stdout.write(f'\n{summary}\n')
 

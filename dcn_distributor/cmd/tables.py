@@ -24,6 +24,7 @@ import dataclasses
 
 from dcn_distributor.cmd import rendering
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
 
@@ -39,6 +40,10 @@ RECORD = (
     'copied_bytes',
     'size_bytes',
     'next_try',
+    'phase',
+    'rate_bytes_s',
+    'eta_s',
+    'obstacles',
 )
 
 # As many columns as still read well where nobody knows the width.
@@ -57,12 +62,15 @@ class Line:
 
 
 def records(
-    lines: Iterable[Line], states: Collection[str], is_json: bool
+    lines: Iterable[Line],
+    states: Collection[str],
+    memory: memories.Memory,
+    is_json: bool,
 ) -> Table:
     """Lay out everything, for programs.
 
     With `is_json` texts are left as they are, since the format escapes what
-    is not printable.
+    is not printable. Obstacles are those of rbd-stream with the site.
     """
 
     def text(value: str) -> str:
@@ -71,6 +79,9 @@ def records(
     def cells() -> Iterator[_Cells]:
         for line, placement in _placements(lines, states):
             image, decision = line.row.image, placement.decision
+            lane = placement.lane
+            found = memory.obstacles.get(decision.site.store, ())
+            obstacles = [text(obstacle) for obstacle in found]
             yield (
                 image.id,
                 text(image.name),
@@ -83,6 +94,10 @@ def records(
                 placement.copied_bytes,
                 image.size_bytes,
                 rendering.utc(placement.next_try_s),
+                lane and lane.phase.value,
+                lane and round(lane.rate_bytes_s),
+                lane and lane.eta_s and round(lane.eta_s, 1),
+                obstacles if is_json else '; '.join(obstacles),
             )
 
     return RECORD, cells()

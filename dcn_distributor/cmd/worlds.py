@@ -16,6 +16,7 @@ at once. A command opens its world through an attribute of its class, which
 tests set to open another.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import difflib
 import logging
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
-from dcn_distributor.core import placements
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
@@ -116,13 +117,28 @@ def near_miss(what: str, word: str, known: Sequence[str]) -> str:
     return f'there is no {what} {text.show(word)}{hint}'
 
 
-def ask_agent(world: 'app.World', stderr: Any) -> placements.Memory | None:
+def ask_agent(world: 'app.World', stderr: Any) -> memories.Memory | None:
     """Ask an agent what it remembers; say on stderr if none answers."""
     try:
-        return placements.remembered(world.agent.remembered())
+        memory = memories.remembered(world.agent.remembered())
     except exceptions.BusUnavailable as exc:
         stderr.write(f'Next tries are unknown: {exc}\n')
         return None
+    try:
+        return memories.with_transfers(memory, world.agent.transfers())
+    except exceptions.BusUnavailable as exc:
+        stderr.write(f'Streams are not shown: {exc}\n')
+        return memory
+
+
+def ask_routes(
+    world: 'app.World', image_id: images.ImageId
+) -> Mapping[images.StoreId, memories.Route]:
+    """Ask an agent how it would bring an image to its sites, if it can."""
+    try:
+        return memories.routes(world.agent.routes(image_id))
+    except exceptions.BusUnavailable:
+        return {}
 
 
 def warn_of_unknown_stores(

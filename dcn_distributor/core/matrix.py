@@ -24,6 +24,7 @@ import dataclasses
 
 from dcn_distributor.core import decisions
 from dcn_distributor.core import images
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import policies
 from dcn_distributor.core import sites
@@ -183,7 +184,7 @@ class Survey:
         self,
         policy_set: policies.PolicySet,
         known_stores: frozenset[images.StoreId],
-        memory: placements.Memory,
+        memory: memories.Memory,
         now: float,
         selection: Selection,
     ) -> None:
@@ -201,9 +202,10 @@ class Survey:
         cells = self._pattern(image, decided).fill(image)
         if not self._is_unremarkable(image):
             evidence = dataclasses.replace(self._evidence, task=task)
+            proved = self._evidence.memory.verified_of(image.id)
             cells = [
                 cell
-                if cell.is_there
+                if cell.is_there and not proved
                 else placements.observe(image, cell.decision, evidence)
                 for cell in cells
             ]
@@ -214,7 +216,7 @@ class Survey:
             image.is_active
             and image.import_task is None
             and not image.failed_import
-            and not self._evidence.memory.of(image.id)
+            and not self._evidence.memory.knows(image.id)
         )
 
     def _pattern(

@@ -18,21 +18,17 @@ leaves them behind stale (glance: async_/flows/api_image_import.py). What an
 agent remembers explains what is missing; it never makes a copy present.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import enum
-import math
-from types import MappingProxyType
 
 from dcn_distributor.core import decisions
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import memory as memories
+from dcn_distributor.core import transfers
 
 # Glance shows a sign of life once a minute while it writes.
 _SILENCE_S = 150.0
-
-_Setbacks = Mapping[images.StoreId, histories.Setback]
-_NO_SETBACKS: _Setbacks = MappingProxyType({})
 
 
 class State(enum.Enum):
@@ -54,30 +50,6 @@ class State(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Memory:
-    """What an agent remembers at one moment: setbacks and their next tries.
-
-    `setbacks` are of an image in a store, `troubles` of a store with
-    whatever image. `host` is where the agent runs.
-    """
-
-    host: str = ''
-    setbacks: Mapping[images.ImageId, _Setbacks] = dataclasses.field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    troubles: _Setbacks = dataclasses.field(
-        default_factory=lambda: _NO_SETBACKS
-    )
-
-    def of(self, image_id: images.ImageId) -> _Setbacks:
-        """What is remembered of one image, by store."""
-        return self.setbacks.get(image_id, _NO_SETBACKS)
-
-
-NOTHING = Memory()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known beside the image itself.
 
@@ -88,7 +60,7 @@ class Evidence:
 
     task: images.ImportTask | None
     known_stores: frozenset[images.StoreId]
-    memory: Memory
+    memory: memories.Memory
     now: float
 
 
@@ -107,6 +79,7 @@ class Placement:
     reason: str
     copied_bytes: int | None = None
     setback: histories.Setback | None = None
+    lane: transfers.Lane | None = None
 
     @property
     def is_there(self) -> bool:
@@ -129,24 +102,6 @@ class Placement:
         if self.setback is None or self.setback.is_permanent:
             return None
         return self.setback.next_try_s
-
-
-def remembered(answer: Mapping[str, object]) -> Memory:
-    """Read what an agent answered, as clients.bus.control.Agent has it.
-
-    The agent may be of another release: what is not as expected is left
-    out.
-    """
-    setbacks = {
-        images.ImageId(image_id): _setbacks(by_store)
-        for image_id, by_store in _items(answer.get('setbacks'))
-    }
-    host = answer.get('host')
-    return Memory(
-        host if isinstance(host, str) else '',
-        MappingProxyType(setbacks),
-        _setbacks(answer.get('troubles')),
-    )
 
 
 def is_copying(
@@ -177,7 +132,12 @@ def observe(
     store = decision.site.store
     if store in image.stores:
         reason = decision.reason if decision.wanted else _extra(decision)
-        return Placement(decision, State.PRESENT, reason)
+        proved = evidence.memory.verified_of(image.id)
+        state = State.VERIFIED if store in proved else State.PRESENT
+        return Placement(decision, state, reason)
+    streaming = evidence.memory.streams_of(image.id).get(store)
+    if streaming is not None:
+        return _streaming(image, decision, streaming, evidence)
     if is_copying(image, evidence.task, store):
         return _copying(image, decision, evidence)
     if not decision.wanted:
@@ -259,6 +219,28 @@ def _copying(
     return Placement(decision, State.COPYING, ', '.join(said), copied, setback)
 
 
+def _streaming(
+    image: images.Image,
+    decision: decisions.Decision,
+    streaming: memories.Streaming,
+    evidence: Evidence,
+) -> Placement:
+    lane = streaming.lane
+    setback = evidence.memory.of(image.id).get(lane.store)
+    said = [f'a stream from {streaming.source or "nowhere yet"}']
+    said.append(lane.phase.value)
+    if setback is not None:
+        said.append(f'failed before: {setback.reason}')
+    return Placement(
+        decision,
+        State.COPYING,
+        ', '.join(said),
+        lane.settled_bytes,
+        setback,
+        lane,
+    )
+
+
 def _silence(task: images.ImportTask, now: float) -> str:
     silent_min = int((now - task.updated_at_s) / 60)
     said = f'no sign of life for {silent_min} min'
@@ -278,30 +260,3 @@ def _before(
     order = image.importing_to if task is None else task.stores
     left = [s for s in order if is_copying(image, task, s)]
     return tuple(left[: left.index(store)] if store in left else ())
-
-
-def _setbacks(value: object) -> _Setbacks:
-    return MappingProxyType(
-        {
-            images.StoreId(store): setback
-            for store, told in _items(value)
-            if (setback := _setback(told)) is not None
-        }
-    )
-
-
-def _setback(told: object) -> histories.Setback | None:
-    if not isinstance(told, Mapping):
-        return None
-    failures, next_try_s = told.get('failures'), told.get('next_try_s')
-    if not isinstance(failures, int):
-        return None
-    if not isinstance(next_try_s, int | float):
-        next_try_s = math.inf
-    return histories.Setback(failures, str(told.get('reason')), next_try_s)
-
-
-def _items(value: object) -> list[tuple[str, object]]:
-    if not isinstance(value, Mapping):
-        return []
-    return [(k, v) for k, v in value.items() if isinstance(k, str)]

@@ -25,21 +25,23 @@ from dcn_distributor.core import routes as all_routes
 from dcn_distributor.service import books as booking
 from dcn_distributor.service import rules as rule_books
 
-_STALE_LOCK = (
-    "a dead import holds the image's lock, which only another import breaks"
+_LOST_LOCK = (
+    "the task of the import that holds the image's lock is gone, and only "
+    'another import breaks such a lock'
 )
 
 
 class _Lock(enum.Enum):
     """How it stands with an image's import lock.
 
-    STUCK: only a stream gets on beside it. STALE: no copy can be registered,
-    but the next import breaks it.
+    FREE: either engine gets on, if need be by breaking a stale lock. STUCK:
+    only a stream does, so far as it can without the lock. LOST: only an
+    import does, since rbd-stream breaks no lock whose task is gone.
     """
 
     FREE = 'free'
     STUCK = 'stuck'
-    STALE = 'stale'
+    LOST = 'lost'
 
 
 class Router:
@@ -100,8 +102,8 @@ class Router:
         self, store: images.StoreId, load: loads.Load, lock: _Lock
     ) -> all_routes.Surroundings:
         obstacles = self._obstacles(store)
-        if lock is _Lock.STALE:
-            obstacles = (*obstacles, _STALE_LOCK)
+        if lock is _Lock.LOST:
+            obstacles = (*obstacles, _LOST_LOCK)
         with self._lock:
             copy_image_obstacle = self._copy_image_obstacle
         return all_routes.Surroundings(
@@ -135,5 +137,5 @@ class Router:
             return _Lock.FREE
         limits, now = self._books.limits, self._books.clock()
         if planner.is_lock_stale(request, image, limits, now):
-            return _Lock.STALE
+            return _Lock.LOST if request.progress is None else _Lock.FREE
         return _Lock.STUCK if request.is_stuck else _Lock.FREE

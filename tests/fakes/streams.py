@@ -17,8 +17,8 @@ says so: each step() is a second in which every lane does one thing:
 1. preparing: it opens its target;
 2. copying: a third of the image arrives;
 3. publishing: it is verified, renamed and protected, under a claim;
-4. registering: it waits until nobody holds the import lock, and then adds
-   its location, gives up the claim, and is done.
+4. registering: it waits until nobody holds the import lock, breaks it if
+   it is stale, and then adds its location, gives up the claim, and is done.
 """
 
 from collections.abc import Callable
@@ -300,7 +300,7 @@ class FakeStreams:
             return _failed(lane, exc)
         if not image.is_active:
             return _failed(lane, exceptions.NotCopyable('it is not active'))
-        if image.import_task is not None:
+        if image.import_task is not None and not self._breaks_lock(image):
             since_s = one.waits_since_s.setdefault(lane.store, self._clock())
             if self._clock() - since_s < _LOCK_PATIENCE_S:
                 return lane
@@ -315,6 +315,19 @@ class FakeStreams:
                 return _failed(lane, exc)
             self._claims.discard(claim)
         return dataclasses.replace(lane, phase=transfers.Phase.DONE)
+
+    def _breaks_lock(self, image: images.Image) -> bool:
+        """Break a stale lock by an import that begins nothing."""
+        task = self._glance.import_task(image)
+        if task is None:
+            return False
+        try:
+            self._glance.copy_to_stores(image.id, sorted(image.stores)[:1])
+        except exceptions.AlreadyPresent:
+            return True
+        except exceptions.DistributorError:
+            return False
+        raise AssertionError('an import was begun')
 
     def _clear(self, claim: Claim) -> None:
         """Remove what no location leads to."""

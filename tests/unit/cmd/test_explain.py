@@ -106,6 +106,9 @@ def test_json_has_all_of_it(desk):
         'copied_bytes': None,
         'failures': 0,
         'next_try': None,
+        'engine': None,
+        'engine_reason': None,
+        'waits': None,
     }
     assert told['policies'] == [
         {
@@ -185,3 +188,38 @@ def test_evil_name_prints_safely(desk):
     assert code == 0
     assert all(c.isprintable() for c in out.replace('\n', ''))
     assert out.startswith("'a\\n\\x1b[31m\\u202e' (")
+
+
+def test_the_engine_is_told_with_its_reason(desk):
+    desk.glance.add('cirros', stores=frozenset({'central', 'dcn0'}))
+    desk.agent.told_routes = {
+        'dcn1': {
+            'engine': 'rbd-stream',
+            'reason': 'copy-image failed twice',
+            'waits': '2 of 2 are under way',
+        }
+    }
+
+    _, out, err = desk.run('cirros')
+    assert err == ''
+    assert (
+        'no import yet: by rbd-stream, since copy-image failed twice, waits: '
+        '2 of 2 are under way' in ' '.join(out.split())
+    )
+
+    _, out, _ = desk.run('cirros', '-f', 'json')
+    here, there = json.loads(out)['sites']
+    assert here['engine'] is None
+    assert there['engine'] == 'rbd-stream'
+    assert there['engine_reason'] == 'copy-image failed twice'
+    assert there['waits'] == '2 of 2 are under way'
+
+
+def test_an_agent_that_is_away_costs_the_engine_only(desk):
+    desk.glance.add('cirros')
+    desk.agent.is_away = True
+
+    code, out, _ = desk.run('cirros')
+
+    assert code == 0
+    assert 'no import yet' in out

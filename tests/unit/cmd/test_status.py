@@ -20,6 +20,7 @@ import yaml
 
 from dcn_distributor import exceptions
 from dcn_distributor.cmd import status
+from dcn_distributor.core import transfers
 from tests.unit.cmd import desk as desks
 
 EVIL = 'a\n\x1b[31mb\u202e$(reboot)/'
@@ -276,6 +277,10 @@ def test_records_are_complete(desk):
             'copied_bytes': None,
             'size_bytes': 2**30,
             'next_try': None,
+            'phase': None,
+            'rate_bytes_s': None,
+            'eta_s': None,
+            'obstacles': [],
         }
         for site, state, reason in [
             (
@@ -356,3 +361,116 @@ def test_no_access_is_1_and_says_what_to_do(desk):
     desk.glance.go_down(error=exceptions.AccessDenied('check the roles'))
 
     assert desk.run()[::2] == (1, 'dcn-distributor: check the roles\n')
+
+
+def a_report(image, phase=transfers.Phase.COPYING, ended_s=None, **lane):
+    return transfers.Report(
+        image.id,
+        image.size_bytes,
+        'central',
+        transfers.Verify.FULL,
+        desks.NOW_S - 10,
+        ended_s,
+        0,
+        (transfers.Lane('dcn0', 'dcn0', phase, **lane),),
+    )
+
+
+def test_a_stream_shows_how_far_and_how_fast_it_is(desk):
+    image = desk.glance.add('cirros', size_bytes=274 * desks.MIB)
+    desk.agent.reports = [
+        a_report(
+            image,
+            settled_bytes=118 * desks.MIB,
+            rate_bytes_s=78.0 * desks.MIB,
+            eta_s=2.0,
+        )
+    ]
+
+    code, out, err = desk.run()
+    assert (code, err) == (3, '')
+    assert '| copying 43 % | absent |' in ' '.join(out.split())
+    assert (
+        'at dcn0: 43 %, 118 MiB of 274 MiB, 78 MiB/s, 2.0 s left: '
+        'a stream from central, copying' in out
+    )
+
+    _, (told, _) = records(desk)
+    assert told['state'] == 'copying'
+    assert told['phase'] == 'copying'
+    assert told['copied_bytes'] == 118 * desks.MIB
+    assert told['rate_bytes_s'] == 78 * desks.MIB
+    assert told['eta_s'] == 2.0
+
+
+def test_a_stream_that_has_ended_is_not_under_way(desk):
+    image = desk.glance.add('cirros')
+    error = exceptions.ClusterUnavailable('dcn0 is away')
+    desk.agent.reports = [
+        a_report(image, transfers.Phase.FAILED, desks.NOW_S - 5, error=error)
+    ]
+
+    _, (told, _) = records(desk)
+
+    assert told['state'] == 'absent'
+
+
+def test_a_copy_that_was_proved_is_verified_and_counts_as_present(desk):
+    image = everywhere(desk)
+    desk.agent.verified = {image.id: ['dcn1']}
+
+    code, out, _ = desk.run()
+
+    assert code == 0
+    assert '| present | verified |' in ' '.join(out.split())
+    assert '2 of 2 wanted copies present' in out
+
+
+def test_a_proof_makes_no_copy_that_glance_does_not_list(desk):
+    image = desk.glance.add('cirros')
+    desk.agent.verified = {image.id: ['dcn1']}
+
+    _, told = records(desk)
+
+    assert [record['state'] for record in told] == ['absent', 'absent']
+
+
+def test_what_keeps_streams_from_a_site_is_named_once(desk):
+    everywhere(desk)
+    desk.agent.obstacles = {
+        'central': ['it does not answer'],
+        'dcn0': ['Glance shows no locations', 'no \x1b caps'],
+        'dcn1': ['Glance shows no locations'],
+    }
+
+    code, out, _ = desk.run()
+    assert code == 0
+    lines = out.splitlines()
+    assert 'central: rbd-stream cannot serve: it does not answer' in lines
+    assert (
+        'dcn0 and dcn1: rbd-stream cannot serve: Glance shows no locations'
+        in lines
+    )
+    assert 'dcn0: rbd-stream cannot serve: no \\x1b caps' in lines
+
+    _, out, _ = desk.run('--site', 'dcn1')
+    assert 'caps' not in out
+
+    _, told = records(desk)
+    assert told[0]['obstacles'] == desk.agent.obstacles['dcn0']
+
+
+def test_an_agent_of_the_first_release_is_still_of_use(desk):
+    image = desk.glance.add('cirros')
+    desk.agent.is_old = True
+    desk.agent.setbacks = {
+        image.id: {
+            'dcn0': {'failures': 1, 'reason': 'no space', 'next_try_s': None}
+        }
+    }
+
+    _, out, err = desk.run()
+
+    assert 'FAILED' in out
+    assert 'no space' in out
+    assert err.startswith('Streams are not shown')

@@ -21,9 +21,11 @@ from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import policies
 from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 
 NOW = 10_000.0
@@ -49,7 +51,7 @@ def changed(**changes):
 
 
 def survey(
-    memory=placements.NOTHING, stores=STORES, selection=matrix.EVERYTHING
+    memory=memories.NOTHING, stores=STORES, selection=matrix.EVERYTHING
 ):
     return matrix.Survey(RULES, stores, memory, NOW, selection)
 
@@ -64,10 +66,16 @@ IMAGES = [
     IMPORTING,
     changed(name='x', stores=STORES),
 ]
+STREAMING = memories.Streaming(
+    'central',
+    transfers.Lane('site1', 'store1', transfers.Phase.COPYING, 2**20),
+)
 MEMORIES = [
-    placements.NOTHING,
-    placements.Memory('h', {IMAGE.id: {'store1': SETBACK}}),
-    placements.Memory('h', {}, {'store1': SETBACK}),
+    memories.NOTHING,
+    memories.Memory('h', {IMAGE.id: {'store1': SETBACK}}),
+    memories.Memory('h', {}, {'store1': SETBACK}),
+    memories.Memory('h', verified={IMAGE.id: frozenset({'store0'})}),
+    memories.Memory('h', streams={IMAGE.id: {'store1': STREAMING}}),
 ]
 
 
@@ -162,7 +170,7 @@ def test_complete_means_that_all_that_is_wanted_is_there():
 
 def test_findings_group_by_reason_the_worst_first():
     totals = matrix.Totals()
-    made = survey(placements.Memory('h', {'b': {'store1': SETBACK}}))
+    made = survey(memories.Memory('h', {'b': {'store1': SETBACK}}))
     for image in (IMPORTING, changed(id='a'), changed(id='b', name='b')):
         row = made.row(image, TASK if image.import_task else None)
         totals.add(row, row.tally())
@@ -209,7 +217,7 @@ def test_a_large_cloud_is_summed_up_in_seconds():
     made = matrix.Survey(
         rules,
         frozenset(s.store for s in many),
-        placements.NOTHING,
+        memories.NOTHING,
         NOW,
         matrix.EVERYTHING,
     )

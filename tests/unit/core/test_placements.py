@@ -19,6 +19,7 @@ import pytest
 from dcn_distributor.core import decisions
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
 from tests.fakes import images as fake_images
@@ -42,7 +43,7 @@ FOR_GOOD = histories.Setback(1, 'no such format', math.inf)
 
 
 def observe(
-    changes=None, decision=WANTED, task=None, memory=placements.NOTHING
+    changes=None, decision=WANTED, task=None, memory=memories.NOTHING
 ):
     known_stores = frozenset({'central', 'dcn0', 'dcn1'})
     return placements.observe(
@@ -53,7 +54,7 @@ def observe(
 
 
 def remembering(setback=None, trouble=None):
-    return placements.Memory(
+    return memories.Memory(
         'host',
         {IMAGE.id: {'dcn0': setback}} if setback else {},
         {'dcn0': trouble} if trouble else {},
@@ -197,7 +198,7 @@ def test_progress_is_of_the_store_being_written():
 @pytest.mark.parametrize(
     ('memory', 'next_try_s'),
     [
-        (placements.NOTHING, None),
+        (memories.NOTHING, None),
         (remembering(SETBACK), NOW + 60),
         (remembering(trouble=SETBACK), NOW + 60),
         (
@@ -223,35 +224,3 @@ def test_missing_and_extra():
     assert not observe(decision=UNWANTED).is_missing
     assert observe(IN_DCN0, UNWANTED).is_extra
     assert not observe(IN_DCN0).is_extra
-
-
-def test_answer_of_an_agent_is_read():
-    told = {'failures': 3, 'reason': 'no space', 'next_try_s': NOW + 60}
-    memory = placements.remembered(
-        {
-            'host': 'host',
-            'setbacks': {IMAGE.id: {'dcn0': told}},
-            'troubles': {'dcn1': {**told, 'next_try_s': None}},
-        }
-    )
-
-    assert memory.host == 'host'
-    assert memory.of(IMAGE.id) == {'dcn0': SETBACK}
-    assert memory.troubles['dcn1'].is_permanent
-
-
-@pytest.mark.parametrize(
-    'answer',
-    [
-        {},
-        {'host': 1, 'setbacks': None, 'troubles': 'x'},
-        {'setbacks': {IMAGE.id: 'x', 5: {}}, 'troubles': {'dcn0': None}},
-        {'setbacks': {IMAGE.id: {'dcn0': {'failures': 'many'}}}},
-    ],
-)
-def test_answer_of_another_release_does_no_harm(answer):
-    memory = placements.remembered(answer)
-
-    assert memory.host == ''
-    assert not memory.of(IMAGE.id)
-    assert not memory.troubles

@@ -412,3 +412,35 @@ def test_without_cluster_settings_there_is_copy_image_only():
     assert world.stores(image_id) == set()
     reason = world.ledger.history(image_id).setbacks['dcn0'].reason
     assert 'it is not set up' in reason
+
+
+@pytest.mark.parametrize('wishes', [transfers.NO_WISHES, BY_STREAM])
+def test_the_lock_of_a_dead_import_keeps_no_stream_for_ever(wishes):
+    world = world_of(PREFER, wishes)
+    image = world.glance.add()
+    world.glance.import_by_another(image.id, ['dcn0'])
+    world.glance.step(image.id)
+    world.hint(image.id)
+    world.run(3)
+    world.glance.crash()
+    world.glance.remove_orphans()
+
+    world.run(2 * 3600)
+
+    assert world.stores(image.id) == BOTH
+
+
+def test_a_lock_whose_task_is_gone_is_broken_by_an_import():
+    world = world_of(PREFER)
+    image = world.glance.add()
+    world.glance.import_by_another(image.id, ['dcn0'])
+    world.hint(image.id)
+    world.run(3)
+    world.glance.crash()
+    world.glance.lose_task(image.id)
+    world.glance.remove_orphans()
+
+    world.run(600)
+
+    assert world.stores(image.id) == BOTH
+    assert world.asked(image.id)
