@@ -12,7 +12,6 @@
 """A small cloud with an agent in it, in one thread and in virtual time."""
 
 from collections.abc import Iterable
-import heapq
 
 from dcn_distributor.core import choosing
 from dcn_distributor.core import images
@@ -94,7 +93,8 @@ class World:
 
     def start_agent(self) -> None:
         """Start an agent that remembers nothing; the one before is gone."""
-        self._due: list[tuple[float, images.ImageId]] = []
+        # As the work queue has it: each image once, at its earliest time.
+        self._due: dict[images.ImageId, float] = {}
         self.rule_book = rule_books.RuleBook(
             lambda: (self.sites, policies.PolicySet(self.rules, self.sites))
         )
@@ -133,7 +133,9 @@ class World:
 
     def hint(self, image_id: images.ImageId) -> None:
         """Tell the agent to look at an image now."""
-        heapq.heappush(self._due, (self.clock.now, image_id))
+        self._due[image_id] = min(
+            self.clock.now, self._due.get(image_id, self.clock.now)
+        )
 
     def add(self, name: str = 'image', **attributes: object) -> images.ImageId:
         """Add an image and tell the agent."""
@@ -176,12 +178,19 @@ class World:
     def _let_agent_work(self) -> None:
         for image_id in self.ledger.take_due():
             self.hint(image_id)
-        while self._due and self._due[0][0] <= self.clock.now:
-            image_id = heapq.heappop(self._due)[1]
+        while due := [
+            (due_s, image_id)
+            for image_id, due_s in self._due.items()
+            if due_s <= self.clock.now
+        ]:
+            image_id = min(due)[1]
+            del self._due[image_id]
             outcome = self.reconciler.reconcile(image_id)
             if outcome.look_again_s is not None:
                 due_s = self.clock.now + outcome.look_again_s
-                heapq.heappush(self._due, (due_s, image_id))
+                self._due[image_id] = min(
+                    due_s, self._due.get(image_id, due_s)
+                )
         working = [one for one in self.glance.running if not one.is_crashed]
         self.most_at_once = max(self.most_at_once, len(working))
         streaming = len(self.streams.running)
