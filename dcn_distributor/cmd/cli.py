@@ -43,6 +43,7 @@ BROKEN_PIPE = 141
 # What is imported when it is run, or its help asked for.
 COMMANDS = {
     'clean': 'dcn_distributor.cmd.clean:Clean',
+    'copy': 'dcn_distributor.cmd.copy:Copy',
     'explain': 'dcn_distributor.cmd.explain:Explain',
     'resync': 'dcn_distributor.cmd.resync:Resync',
     'status': 'dcn_distributor.cmd.status:Status',
