@@ -17,13 +17,19 @@ rbd, so nothing else of the lab imports it.
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from concurrent import futures
 import contextlib
 import dataclasses
+import itertools
+import threading
 
 import rados
 import rbd
 
+from lab import waiting
+
 _TIMEOUT_S = 20
+_REMOVAL_S = 60
 # Names of what RBD keeps in a pool; all else in it is somebody else's.
 _RBD_PREFIX = 'rbd_'
 _OF_AN_IMAGE = ('rbd_data', 'rbd_header', 'rbd_object_map')
@@ -247,14 +253,32 @@ class Pool:
         """Remove an object from image and snapshot."""
         self._pool.remove_object(self.object_name(name, number))
 
-    def wipe(self, names: frozenset[str], objects: frozenset[str]) -> None:
-        """Remove images, whatever hangs on them, and objects by name."""
+    def wipe(self, names: frozenset[str]) -> None:
+        """Remove images, and whatever hangs on them.
+
+        Objects that their maps deny are left, as strays. A client that died
+        has its images open for half a minute more.
+        """
         left = set(names)
-        while left:
-            removed = {name for name in left if self._remove(name)}
-            assert removed, f'cannot be removed: {left}'
-            left -= removed
-        for name in objects:
+
+        def problem() -> str | None:
+            # Each waits for the monitor's next tick, for its snapshots.
+            names = sorted(left)
+            with futures.ThreadPoolExecutor() as threads:
+                removed = threads.map(self._remove, names)
+            left.difference_update(itertools.compress(names, removed))
+            return f'in use: {sorted(left)}' if left else None
+
+        waiting.until(
+            problem,
+            what='removing images',
+            timeout_s=_REMOVAL_S,
+            cancelled=threading.Event(),
+        )
+
+    def wipe_objects(self, names: frozenset[str]) -> None:
+        """Remove objects by their names, as objects() gives them."""
+        for name in names:
             namespace, _, key = name.rpartition('/')
             with self._cluster.open_ioctx(self.name) as pool:
                 pool.set_namespace(namespace)

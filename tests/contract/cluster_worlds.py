@@ -53,8 +53,12 @@ class Site(Protocol):
     fsid: str
     pool: str
 
-    def connect(self, fsid: str | None = None) -> storage.Cluster:
-        """Return a handle as another process has it.
+    def connect(self) -> storage.Cluster:
+        """Return a handle as another process has it."""
+        ...
+
+    def connect_anew(self, fsid: str | None = None) -> storage.Cluster:
+        """Return a handle that was never used.
 
         :param fsid: what the configuration says that the cluster's is
         """

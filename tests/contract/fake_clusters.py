@@ -40,7 +40,11 @@ class FakeSite:
         self.pool = self.ceph.pool_name
         self._images = self.ceph.pool
 
-    def connect(self, fsid: str | None = None) -> storage.Cluster:
+    def connect(self) -> storage.Cluster:
+        """See Site."""
+        return self.connect_anew()
+
+    def connect_anew(self, fsid: str | None = None) -> storage.Cluster:
         """See Site."""
         return fake_clusters.FakeCluster(self.ceph, fsid)
 

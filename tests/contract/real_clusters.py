@@ -22,6 +22,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+from typing import TypeVar
 
 from dcn_distributor.clients.ceph import cluster as ceph_cluster
 from dcn_distributor.clients.ceph import options as ceph_options
@@ -39,6 +40,31 @@ TIMEOUT_S = 10.0
 UNREACHABLE_S = 1.0
 DEADLINE_S = 90.0
 
+Opened = TypeVar('Opened', bound=storage.Readable | storage.Copy)
+
+
+class _Handle(ceph_cluster.Cluster):
+    """Knows what was opened by it, so that it can be used by another test."""
+
+    to_be_closed: list[storage.Readable | storage.Copy]
+
+    def _note(self, opened: Opened) -> Opened:
+        self.to_be_closed.append(opened)
+        return opened
+
+    def open_snapshot(self, image_id: images.ImageId) -> storage.Readable:
+        return self._note(super().open_snapshot(image_id))
+
+    def open_copy(
+        self, image_id: images.ImageId, size_bytes: int, object_bytes: int
+    ) -> storage.Copy:
+        return self._note(
+            super().open_copy(image_id, size_bytes, object_bytes)
+        )
+
+    def open_published(self, image_id: images.ImageId) -> storage.Copy:
+        return self._note(super().open_published(image_id))
+
 
 class RealSite:
     """See Site."""
@@ -48,9 +74,15 @@ class RealSite:
         self._name = name
         self._scratch = scratch
         self._pool = rbd_images.Pool(lab.ceph_conf(name))
-        self._handles: list[storage.Cluster] = []
+        # To connect takes longer than many a test: handles are used again.
+        self._idle: list[_Handle] = []
+        self._used: list[_Handle] = []
+        self._other: list[_Handle] = []
         self._names: frozenset[str] = frozenset()
         self._objects: frozenset[str] = frozenset()
+        self._first_objects = self._pool.objects()
+        self._cleaner = futures.ThreadPoolExecutor(max_workers=1)
+        self._removals: list[futures.Future[None]] = []
         self.fsid = self._pool.fsid
         self.pool = self._pool.name
 
@@ -60,29 +92,55 @@ class RealSite:
 
     def end(self) -> None:
         """Close what was opened, remove what was made."""
-        while self._handles:
-            self._handles.pop().close()
-        self._pool.wipe(self.names(), self.strays() | self.marks())
+        for handle in self._used + self._other:
+            for opened in handle.to_be_closed:
+                opened.close()
+            handle.to_be_closed.clear()
+        self._idle += self._used
+        self._used = []
+        self._close(self._other)
+        # The next test has other names, and need not wait for this.
+        removal = self._cleaner.submit(self._pool.wipe, self.names())
+        self._removals.append(removal)
+
+    def _close(self, handles: list[_Handle]) -> None:
+        while handles:
+            handles.pop().close()
 
     def close(self) -> None:
-        """Let go of the cluster."""
+        """Remove what is left, and let go of the cluster."""
+        self._close(self._idle)
+        with self._cleaner:
+            for removal in self._removals:
+                removal.result()
+        self._objects = self._first_objects
+        self._pool.wipe_objects(self.strays() | self.marks())
         self._pool.close()
 
     def _settings(self, fsid: str | None = None) -> sites.Cluster:
         conf = self._lab.ceph_conf(self._name, f'client.{USER}')
         return sites.Cluster(conf, USER, self.pool, fsid)
 
-    def _open(
-        self, settings: sites.Cluster, timeout_s: float
-    ) -> storage.Cluster:
+    def _open(self, settings: sites.Cluster, timeout_s: float) -> _Handle:
         options = ceph_options.Options(connections=2, timeout_s=timeout_s)
-        handle = ceph_cluster.Cluster(settings, options)
-        self._handles.append(handle)
+        handle = _Handle(settings, options)
+        handle.to_be_closed = []
         return handle
 
-    def connect(self, fsid: str | None = None) -> storage.Cluster:
+    def connect(self) -> storage.Cluster:
         """See Site."""
-        return self._open(self._settings(fsid), TIMEOUT_S)
+        handle = (
+            self._idle.pop()
+            if self._idle
+            else self._open(self._settings(), TIMEOUT_S)
+        )
+        self._used.append(handle)
+        return handle
+
+    def connect_anew(self, fsid: str | None = None) -> storage.Cluster:
+        """See Site."""
+        self._other.append(self._open(self._settings(fsid), TIMEOUT_S))
+        return self._other[-1]
 
     def unreachable(self) -> storage.Cluster:
         """See Site; nothing listens on port 1."""
@@ -90,9 +148,9 @@ class RealSite:
         conf.write_text(
             '[global]\nmon_host = 127.0.0.1:1\nauth_client_required = none\n'
         )
-        return self._open(
-            sites.Cluster(str(conf), USER, self.pool), UNREACHABLE_S
-        )
+        settings = sites.Cluster(str(conf), USER, self.pool)
+        self._other.append(self._open(settings, UNREACHABLE_S))
+        return self._other[-1]
 
     def names(self) -> frozenset[str]:
         """See Site."""
@@ -205,7 +263,7 @@ class RealWorld:
     """See World."""
 
     def __init__(self, lab: deployment.Lab, scratch: Path) -> None:
-        first, second = lab.sites[1:3]
+        first, second = lab.sites[:2]
         self.sites = (
             RealSite(lab, first, scratch),
             RealSite(lab, second, scratch),

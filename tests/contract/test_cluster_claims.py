@@ -41,13 +41,16 @@ def _is_clean(site: Site) -> bool:
 
 
 def _soon(world: World, call: Callable[[], filling.Result]) -> filling.Result:
-    """Call until no dead process's claim is in the way."""
+    """Call until nothing is in the way that a dead process has left.
+
+    That is its claim, and that the cluster thinks it has the image open.
+    """
     results: list[filling.Result] = []
 
     def succeeds() -> bool:
         try:
             results.append(call())
-        except exceptions.CopyInProgress:
+        except (exceptions.CopyInProgress, exceptions.ClusterUnavailable):
             return False
         return True
 
