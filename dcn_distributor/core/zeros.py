@@ -16,7 +16,7 @@ from collections.abc import Iterator
 # What a run is made of: finer, and the gaps cost more than they spare
 # (BlueStore allocates 4 KiB or 64 KiB at a time).
 BLOCK_BYTES = 1 << 16
-_ZEROS = bytes(BLOCK_BYTES)
+BLOCK = bytes(BLOCK_BYTES)
 
 
 def runs(data: bytes) -> Iterator[tuple[int, int]]:
@@ -41,5 +41,5 @@ def runs(data: bytes) -> Iterator[tuple[int, int]]:
 def _is_zero(data: bytes, offset: int, length: int) -> bool:
     """Tell whether a block is all zeros, without copying it."""
     if offset + BLOCK_BYTES <= length:
-        return data.startswith(_ZEROS, offset)
-    return data.endswith(_ZEROS[: length - offset])
+        return data.startswith(BLOCK, offset)
+    return data.endswith(BLOCK[: length - offset])

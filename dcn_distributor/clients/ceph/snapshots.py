@@ -230,10 +230,11 @@ class Snapshot:
             result = completion.get_return_value()
             if result < 0:
                 done(connection.error(result, what))
-            elif data is None or len(data) != length:
+            elif data is None or result != length:
+                # If it is 0, `data` are bytes that nobody has set.
                 done(
                     exceptions.ClusterUnavailable(
-                        f'{what}: only {len(data or b"")} came'
+                        f'{what}: only {result} came'
                     )
                 )
             else:
