@@ -143,6 +143,12 @@ class RbdStream:
         wishes: transfers.Wishes,
     ) -> None:
         """Begin a transfer. See core.ports.Engine."""
+        if not image.size_bytes:
+            # glance: location.py _check_location_uri
+            raise exceptions.NotCopyable(
+                f'Glance registers no copy of image {image.id}, which has no '
+                'data'
+            )
         tuning = self._tuned(wishes)
         with self._lock:
             if image.id in self._running or image.id in self._untaken:

@@ -12,6 +12,7 @@
 """The engine on a cloud in memory, with threads: what is there in the end."""
 
 from collections.abc import Iterator
+import dataclasses
 import random
 
 import pytest
@@ -75,6 +76,22 @@ def test_an_image_without_a_byte_arrives(cloud: clouds.Cloud) -> None:
 
     assert [lane.error for lane in report.lanes] == [None, None]
     assert_at(cloud, image, *EDGES)
+
+
+@pytest.mark.parametrize('size_bytes', [0, None])
+def test_an_image_that_cannot_be_registered_is_not_begun(
+    cloud: clouds.Cloud, size_bytes: int | None
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+
+    with pytest.raises(exceptions.NotCopyable):
+        engine.start(
+            dataclasses.replace(image, size_bytes=size_bytes), EDGES, NO_WISHES
+        )
+
+    assert cloud.strays() == []
+    assert cloud.glance.get(image.id).stores == {'central'}
 
 
 def test_a_transfer_under_way_is_not_started_again(
