@@ -11,10 +11,12 @@
 # under the License.
 """A lab seen by one test: its own images, agents and clusters."""
 
+from collections.abc import Collection
 import hashlib
 import io
 import os
 from pathlib import Path
+import time
 from typing import Any
 import uuid
 
@@ -24,7 +26,10 @@ from glanceclient.v2 import client as glance_client
 from lab import clusters
 from lab import deployment
 from tests import waiting
+from tests.contract import hosts
+from tests.fakes import glance as fake_glance
 from tests.integration import agents
+from tests.integration import pools
 
 MIB = 2**20
 _POLICY = """\
@@ -32,7 +37,10 @@ version: 1
 policies:
   {tag}:
     match: {{tags: [{tag}], visibility: [public]}}
-    sites: all
+    sites: {sites}
+"""
+_STREAMING = """\
+    transfer: {{engine: {engine}, rate: {rate}}}
 """
 
 
@@ -46,13 +54,15 @@ class Cloud:
     def __init__(self, lab: deployment.Lab, directory: Path) -> None:
         self.lab = lab
         self.tag = f'test-{uuid.uuid4().hex[:12]}'
-        self.policy = _POLICY.format(tag=self.tag)
+        self.policy = _POLICY.format(tag=self.tag, sites='all')
         self.edges = tuple(s for s in lab.sites if s != 'central')
         self._directory = directory
         self._agents: list[agents.Agent] = []
         self._made: list[str] = []
         self._digests: dict[str, str] = {}
         self._clusters: dict[str, clusters.Cluster] = {}
+        self._pools: dict[str, pools.Pool] = {}
+        self._hosts: list[hosts.ApiHost] = []
         self.glance = glance_client.Client(
             session=lab.credentials('admin').session()
         )
@@ -63,23 +73,46 @@ class Cloud:
             agent.kill()
         for image_id in self._made:
             self._remove(image_id)
-        for cluster in self._clusters.values():
+        for host in self._hosts:
+            host.remove()
+        for cluster in (*self._clusters.values(), *self._pools.values()):
             cluster.close()
         self.glance.http_client.session.session.close()
 
     # -- agents
 
     def agent(
-        self, options: dict[tuple[str, str], str] | None = None
+        self,
+        options: dict[tuple[str, str], str] | None = None,
+        policy: str | None = None,
     ) -> agents.Agent:
         """Make an agent; it is for the test to start."""
         directory = self._directory / f'agent-{len(self._agents)}'
         directory.mkdir()
         agent = agents.Agent(
-            directory, self.lab.agent_conf, self.policy, options
+            directory, self.lab.agent_conf, policy or self.policy, options
         )
         self._agents.append(agent)
         return agent
+
+    def streaming(
+        self,
+        *,
+        engine: str = 'rbd-stream',
+        sites: str = 'all',
+        rate: str = '1GB',
+    ) -> str:
+        """Write a policy like the usual one, with a wish for the way."""
+        policy = _POLICY.format(tag=self.tag, sites=sites)
+        return policy + _STREAMING.format(engine=engine, rate=rate)
+
+    def api_host(self, settings: fake_glance.Settings) -> hosts.ApiHost:
+        """Start one more API host of Glance, set up in its own way."""
+        number = 100 + len(self._hosts)
+        host = hosts.ApiHost(self.lab, number, settings)
+        self._hosts.append(host)
+        host.start()
+        return host
 
     # -- images
 
@@ -103,21 +136,66 @@ class Cloud:
         self.glance.images.upload(image_id, self.data_for(image_id, size_mib))
         return image_id
 
+    def upload_bytes(self, data: bytes, **attributes: Any) -> str:
+        """Make an image of these data."""
+        image_id = self.create(**attributes)
+        self.note(image_id, data)
+        self.glance.images.upload(image_id, io.BytesIO(data))
+        return image_id
+
     def put(self, size_mib: int = 1, **attributes: Any) -> str:
         """Make an image by its location, as Nova's snapshots are made."""
         image_id = self.create(**attributes)
         data = self.data_for(image_id, size_mib).getvalue()
-        central = self.cluster('central')
-        central.put(image_id, data)
-        url = f'rbd://{central.fsid}/images/{image_id}/snap'
-        self.glance.images.add_location(image_id, url, {'store': 'central'})
+        self.cluster('central').put(image_id, data)
+        self.register(image_id, 'central')
         return image_id
+
+    def put_bytes(self, data: bytes, **attributes: Any) -> str:
+        """Make an image of these data in no time, with its hash."""
+        image_id = self.create(**attributes)
+        self.note(image_id, data)
+        self.cluster('central').put(image_id, data)
+        hashes = {
+            'checksum': hashlib.md5(data).hexdigest(),
+            'os_hash_algo': 'sha512',
+            'os_hash_value': hashlib.sha512(data).hexdigest(),
+        }
+        self.register(image_id, 'central', hashes)
+        return image_id
+
+    def register(
+        self,
+        image_id: str,
+        site: str,
+        hashes: dict[str, str] | None = None,
+    ) -> None:
+        """Add the location of what has an image's name at a site."""
+        url = f'rbd://{self.cluster(site).fsid}/images/{image_id}/snap'
+        self.glance.images.add_location(
+            image_id, url, {'store': site}, hashes or {}
+        )
 
     def data_for(self, image_id: str, size_mib: int = 1) -> io.BytesIO:
         """Draw random data for an image; copies are compared with it."""
         data = os.urandom(size_mib * MIB)
-        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+        self.note(image_id, data)
         return io.BytesIO(data)
+
+    def note(self, image_id: str, data: bytes) -> None:
+        """Note what an image's bytes are; copies are compared with it."""
+        self._digests[image_id] = hashlib.sha256(data).hexdigest()
+
+    def download(self, image_id: str) -> str:
+        """Download an image from Glance; give the digest of its bytes."""
+        digest = hashlib.sha256()
+        for piece in self.glance.images.data(image_id, do_checksum=False):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def digest(self, image_id: str) -> str:
+        """The digest of the bytes that were uploaded."""
+        return self._digests[image_id]
 
     def stores(self, image_id: str) -> set[str]:
         """The edge stores that Glance lists for an image."""
@@ -145,6 +223,12 @@ class Cloud:
             conf = self.lab.ceph_conf(site)
             self._clusters[site] = clusters.Cluster(conf)
         return self._clusters[site]
+
+    def pool(self, site: str) -> pools.Pool:
+        """The pool of images of a site, to look deeper."""
+        if site not in self._pools:
+            self._pools[site] = pools.Pool(self.lab, site)
+        return self._pools[site]
 
     def wait_for_copies(
         self,
@@ -182,6 +266,31 @@ class Cloud:
         assert copy.sha256 == self._digests[image_id]
         assert copy.is_protected
         assert copy.clone_head
+
+    def check_settled(
+        self,
+        image_id: str,
+        sites: Collection[str],
+        deadline_s: float = 10.0,
+    ) -> None:
+        """Wait until these sites have a copy, and none has anything else."""
+
+        def strays() -> list[str]:
+            found = []
+            for site in self.lab.sites:
+                pool = self.pool(site)
+                own = {image_id} if site in sites else set()
+                found += [
+                    f'{site}: {one}'
+                    for one in (pool.of(image_id) ^ own, pool.traces(image_id))
+                    if one
+                ]
+            return found
+
+        end = time.monotonic() + deadline_s
+        while (found := strays()) and time.monotonic() < end:
+            waiting.passes(0.2)
+        assert not found, found
 
     def _remove(self, image_id: str) -> None:
         def is_removed() -> bool:
