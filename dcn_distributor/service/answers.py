@@ -110,10 +110,15 @@ class Answers:
             for store, route in routes.items()
         }
         if history.request is not None:
+            engine = history.request.engine
             for store in history.request.stores:
+                route = routes.get(store)
                 told[store] = {
-                    'engine': history.request.engine,
-                    'reason': 'it is under way',
+                    'engine': engine,
+                    # What led to it may have changed since.
+                    'reason': route.reason
+                    if route is not None and route.engine == engine
+                    else 'it is under way',
                     'waits': None,
                 }
         return _signed({'routes': told})

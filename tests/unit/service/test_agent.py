@@ -458,6 +458,13 @@ def test_routes_tell_the_engine_and_what_it_waits_for(make_service):
     service.start()
     waiting.until('the stream begins', lambda: service.streams.running)
     told = service.answers.routes(image_id)['routes']
+    assert told['dcn0']['reason'] == 'the policies ask for rbd-stream'
+    assert told['dcn0']['waits'] is None
+
+    service.placement_file.write_text(BY_STREAM.replace('rbd-stream', 'auto'))
+    service.agent.reload(None)
+    told = service.answers.routes(image_id)['routes']
+    assert told['dcn0']['engine'] == 'rbd-stream'
     assert told['dcn0']['reason'] == 'it is under way'
 
 
