@@ -218,7 +218,16 @@ class Pool:
             image.write(data, offset)
 
     def clone(self, parent: str, name: str) -> None:
-        """Clone a snapshot `snap` within the pool."""
+        """Clone a snapshot `snap` within the pool.
+
+        One that is not protected is cloned in the newer way, where clusters
+        let no client in that is older than Mimic.
+        """
+        with self._image(parent, read_only=True) as image:
+            is_protected = image.is_protected_snap('snap')
+        self._cluster.conf_set(
+            'rbd_default_clone_format', '1' if is_protected else '2'
+        )
         rbd.RBD().clone(self._pool, parent, 'snap', self._pool, name)
 
     def take_snapshot(self, name: str, snapshot: str) -> None:
@@ -294,7 +303,7 @@ class Pool:
                         image.unprotect_snap(snapshot)
                     image.remove_snap(snapshot)
             rbd.RBD().remove(self._pool, name)
-        except rbd.ImageBusy:
+        except (rbd.ImageBusy, rbd.ImageHasSnapshots):
             return False
         return True
 

@@ -95,7 +95,7 @@ class Site(Protocol):
         ...
 
     def clone(self, parent: str, name: str) -> None:
-        """Clone a snapshot `snap`, in the same pool."""
+        """Clone a snapshot `snap`, protected or not, in the same pool."""
         ...
 
     def take_snapshot(self, name: str, snapshot: str) -> None:

@@ -863,10 +863,11 @@ def test_image_with_other_snapshots_is_no_orphan(
     _require_refusal(clusters, site, image_id)
 
 
-def test_image_with_clones_is_no_orphan(clusters: World) -> None:
+@pytest.mark.parametrize('stage', ['', 'snapshot'], ids='stage {}'.format)
+def test_image_with_clones_is_no_orphan(clusters: World, stage: str) -> None:
     site = clusters.sites[0]
     image_id, instance = filling.new_id(), filling.new_id()
-    site.put(image_id, noise(), OBJECT)
+    site.put(image_id, noise(), OBJECT, stage=stage)
     site.clone(image_id, instance)
 
     _require_refusal(clusters, site, image_id)
