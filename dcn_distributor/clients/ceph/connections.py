@@ -44,6 +44,10 @@ NAMESPACE = 'dcn_distributor'
 # would crash.
 _CLOSING_S = 3.0
 
+# How many placement groups are asked for their OSD; most OSDs of a small
+# cluster lead one of them.
+_GREETINGS = 64
+
 
 def settings(options: ceph_options.Options) -> dict[str, str]:
     """Give what a handle is set to before it connects."""
@@ -57,6 +61,8 @@ def settings(options: ceph_options.Options) -> dict[str, str]:
         # Removing an image of many objects waits for the link otherwise.
         'rbd_concurrent_management_ops': '64',
         'rbd_move_to_trash_on_remove': 'false',
+        # Glance has images in the pool: it need not be validated each time.
+        'rbd_validate_pool': 'false',
         'log_to_stderr': 'false',
         'err_to_stderr': 'false',
         # Several handles of one process would fight for one socket.
@@ -107,6 +113,19 @@ class Connection:
         if snap_id is not None:
             ioctx.set_read(snap_id)
         return ioctx
+
+    def greet(self) -> None:
+        """Have streams opened to the OSDs; returns at once.
+
+        That takes eight round trips with each of them, which the first
+        chunks would have to wait for. Raises rados.Error.
+        """
+        if not self.handle.pool_exists(self._pool):
+            return
+        pool = self.pool()
+        for number in range(_GREETINGS):
+            # Of objects that are not there, in as many placement groups.
+            pool.aio_stat(f'{NAMESPACE}.greeting.{number}', _ignore)
 
     def enter(self) -> None:
         """Keep it from being closed until leave().
@@ -276,10 +295,12 @@ class Connections:
                     with contextlib.suppress(rados.ObjectNotFound):
                         handle.conf_set(name, value)
                 handle.connect()
+                connection = Connection(handle, self._cluster.pool)
+                connection.greet()
             except rados.Error:
                 handle.shutdown()
                 raise
-            return Connection(handle, self._cluster.pool)
+            return connection
 
     def _connect_native(self) -> native.Client:
         client = native.Client(
@@ -304,6 +325,10 @@ class Connections:
         for slot in begun:
             if slot.done() and slot.exception() is None:
                 slot.result().in_flight.wait(end_s - time.monotonic())
+
+
+def _ignore(*_: object) -> None:
+    """Take no notice."""
 
 
 def _has_failed(slot: 'futures.Future[Any]') -> bool:

@@ -39,6 +39,8 @@ FAST_DIFF = 1 << 4
 JOURNALING = 1 << 6
 # What a name leads to, if its image was being created when its maker died.
 UNFINISHED = ''
+# RBD_PROTECTION_STATUS_PROTECTED.
+_PROTECTED = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +103,6 @@ def read(pool: rados.Ioctx, image_id: str) -> Header:
     )
     order, size_bytes = struct.unpack('<BQ', size[:9])
     (data_pool_id,) = struct.unpack('<q', data_pool[:8])
-    (count,) = struct.unpack_from('<I', snaps, 8)
     return Header(
         id=image_id,
         size_bytes=size_bytes,
@@ -109,7 +110,7 @@ def read(pool: rados.Ioctx, image_id: str) -> Header:
         features=struct.unpack('<Q', features[:8])[0],
         prefix=_decode_string(prefix),
         data_pool_id=None if data_pool_id < 0 else data_pool_id,
-        snap_ids=struct.unpack_from(f'<{count}Q', snaps, 12),
+        snap_ids=_decode_snap_ids(snaps),
     )
 
 
@@ -125,6 +126,50 @@ def list_names(pool: rados.Ioctx, count: int) -> bytes:
     """Read so many entries of the directory, encoded."""
     argument = _encode('') + struct.pack('<Q', count)
     return execute(pool, _DIRECTORY, 'dir_list', argument)
+
+
+def find_snapshot(pool: rados.Ioctx, image_id: str, name: str) -> int | None:
+    """Look for a snapshot by its name; give its number.
+
+    Two round trips, or one if there is none at all.
+    """
+    answer = execute(pool, _header_name(image_id), 'get_snapcontext', b'')
+    for snap_id in _decode_snap_ids(answer):
+        argument = struct.pack('<Q', snap_id)
+        answer = execute(
+            pool, _header_name(image_id), 'get_snapshot_name', argument
+        )
+        if _decode_string(answer) == name:
+            return snap_id
+    return None
+
+
+def add_snapshot(
+    pool: rados.Ioctx, data_pool: rados.Ioctx, image_id: str, name: str
+) -> int:
+    """Give the image a snapshot; give its number.
+
+    The monitors give out the numbers, each pool has its own. The object map
+    of the snapshot is left to the caller.
+    """
+    snap_id = int(data_pool.create_self_managed_snap())
+    try:
+        argument = _encode(name) + struct.pack('<Q', snap_id)
+        execute(pool, _header_name(image_id), 'snapshot_add', argument)
+    except rados.Error:
+        data_pool.remove_self_managed_snap(snap_id)
+        raise
+    return snap_id
+
+
+def protect_snapshot(pool: rados.Ioctx, image_id: str, snap_id: int) -> None:
+    """Protect a snapshot; MAY be done again."""
+    execute(
+        pool,
+        _header_name(image_id),
+        'set_protection_status',
+        struct.pack('<QB', snap_id, _PROTECTED),
+    )
 
 
 def has_flags(pool: rados.Ioctx, image_id: str, snap_id: int | None) -> bool:
@@ -216,6 +261,12 @@ def execute(
 
 def _header_name(image_id: str) -> str:
     return f'rbd_header.{image_id}'
+
+
+def _decode_snap_ids(snap_context: bytes) -> tuple[int, ...]:
+    """Take the numbers of the snapshots out of a context, newest first."""
+    (count,) = struct.unpack_from('<I', snap_context, 8)
+    return struct.unpack_from(f'<{count}Q', snap_context, 12)
 
 
 def _encode(text: str) -> bytes:
