@@ -609,6 +609,21 @@ def test_superfluous_data_are_repaired_with_zeros(clusters: World) -> None:
     assert site.read(image_id) == expected
 
 
+def test_clone_is_not_repaired(clusters: World) -> None:
+    """A chunk written to a missing object would hide the parent's others."""
+    site = clusters.sites[0]
+    parent_id, image_id = filling.new_id(), filling.new_id()
+    site.put(parent_id, noise(), OBJECT)
+    site.clone(parent_id, image_id)
+    site.take_snapshot(image_id, 'snap')
+
+    with pytest.raises(exceptions.NotCopyable):
+        site.connect().open_published(image_id)
+
+    assert site.read(image_id) == noise()
+    assert _is_clean(site)
+
+
 def test_repair_left_behind_is_taken_up(clusters: World) -> None:
     site = clusters.sites[0]
     image_id = filling.new_id()
