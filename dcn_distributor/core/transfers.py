@@ -93,8 +93,8 @@ class Tuning:
     :ivar transfers: how many may run at once
     """
 
-    chunk_bytes: int = 4 << 20
-    window_bytes: int = 32 << 20
+    chunk_bytes: int = 2 << 20
+    window_bytes: int = 16 << 20
     patience_s: float = 2.0
     rate_bytes_s: float | None = None
     verify: Verify = Verify.FULL

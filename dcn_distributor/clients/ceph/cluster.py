@@ -23,6 +23,7 @@ from dcn_distributor.clients.ceph import claims as ceph_claims
 from dcn_distributor.clients.ceph import connections as ceph_connections
 from dcn_distributor.clients.ceph import copies
 from dcn_distributor.clients.ceph import inspection
+from dcn_distributor.clients.ceph import memory
 from dcn_distributor.clients.ceph import names
 from dcn_distributor.clients.ceph import opening
 from dcn_distributor.clients.ceph import options as ceph_options
@@ -194,6 +195,9 @@ class Cluster:
     def _forget(self, closed: snapshots.Snapshot | copies.Copy) -> None:
         with self._lock:
             self._opened.discard(closed)
+            is_last = not self._opened
+        if is_last:
+            tasks.start('ceph-memory', memory.give_back)
 
     def _keep_up(self) -> None:
         """Have a thread that renews claims and closes what is idle."""

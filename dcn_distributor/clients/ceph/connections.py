@@ -31,7 +31,6 @@ import rbd
 from dcn_distributor import exceptions
 from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import in_flight
-from dcn_distributor.clients.ceph import memory
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import options as ceph_options
 from dcn_distributor.clients.ceph import tasks
@@ -181,7 +180,6 @@ class Connections:
     def __init__(
         self, cluster: sites.Cluster, options: ceph_options.Options
     ) -> None:
-        memory.return_what_is_free()
         self._cluster = cluster
         self._options = options
         self._lock = threading.Lock()
