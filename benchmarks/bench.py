@@ -73,7 +73,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument(
         '--busy',
         action='store_true',
-        help='measure although others work on this machine',
+        help='measure at once, although others work on this machine: what '
+        'comes out is good for a try only',
     )
     return made
 

@@ -24,6 +24,8 @@ from benchmarks import stage
 from lab import state as lab_state
 
 MOST_LOAD = 1.0
+_QUIET_WITHIN_S = 180.0
+_LOAD_EVERY_S = 10.0
 _IDLE_SHARE = 0.15
 _LOOK_S = 0.5
 
@@ -53,17 +55,26 @@ def facts() -> dict[str, str]:
 
 
 def check_quiet(is_busy_allowed: bool) -> None:
-    """End the program, or warn, if others work on this machine."""
-    load = os.getloadavg()[0]
-    if load <= MOST_LOAD:
-        return
-    words = (
+    """End the program, or warn, if others work on this machine.
+
+    Waits for a while first: what ran just before still counts in the load.
+    """
+    end_s = time.monotonic() + _QUIET_WITHIN_S
+    while (load := os.getloadavg()[0]) > MOST_LOAD:
+        if is_busy_allowed:
+            print(f'\n*** {_warning(load)} ***\n', file=sys.stderr)
+            return
+        if time.monotonic() > end_s:
+            sys.exit(f'{_warning(load)} Give --busy to try this out.')
+        print(f'the load is {load:.1f}: waiting ...', file=sys.stderr)
+        time.sleep(_LOAD_EVERY_S)
+
+
+def _warning(load: float) -> str:
+    return (
         f'The load of this machine is {load:.1f}, above {MOST_LOAD:g}: what '
         'is measured now says nothing of anything but the load.'
     )
-    if not is_busy_allowed:
-        sys.exit(f'{words} Wait, or give --busy to try this out.')
-    print(f'\n*** {words} ***\n', file=sys.stderr)
 
 
 def settle(within_s: float) -> None:
