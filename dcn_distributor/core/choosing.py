@@ -81,20 +81,36 @@ def choose(
     wish: transfers.EngineChoice | None,
     options: Options,
     circumstances: Circumstances,
+    *,
+    is_order: bool = False,
 ) -> Choice:
-    """Choose for one image and one store. `wish` None is AUTO."""
+    """Choose for one image and one store. `wish` None is AUTO.
+
+    With `is_order` it is an operator's wish, not one of the policies.
+    """
     if wish is None or wish is transfers.EngineChoice.AUTO:
         return _choose(options, circumstances)
-    return _honour(wish.value, options, circumstances)
+    if is_order:
+        asked = f'the order is for {wish.value}'
+        instead = 'order it by another'
+    else:
+        asked = f'the policies ask for {wish.value}'
+        instead = 'let transfer.engine in the policy be auto'
+    return _honour(wish.value, options, circumstances, asked, instead)
 
 
-def _honour(engine: str, options: Options, now: Circumstances) -> Choice:
-    asked = f'the policies ask for {engine}'
+def _honour(
+    engine: str,
+    options: Options,
+    now: Circumstances,
+    asked: str,
+    instead: str,
+) -> Choice:
     if engine not in options.engines:
         return Choice(
             None,
             f'{asked}, which is not enabled: add it to engines in [copy], or '
-            'change transfer.engine in the policy',
+            f'{instead}',
         )
     obstacles = now.stream_obstacles
     if engine == COPY_IMAGE:
@@ -103,7 +119,7 @@ def _honour(engine: str, options: Options, now: Circumstances) -> Choice:
         return Choice(
             None,
             f'{asked}, which cannot serve: {"; ".join(obstacles)}. Put that '
-            'right, or let transfer.engine in the policy be auto',
+            f'right, or {instead}',
         )
     return Choice(engine, asked)
 

@@ -112,8 +112,9 @@ def route(
     if obstacle is None and by_copy_image.is_final:
         obstacle = by_copy_image.reason
     refusal = (by_stream.reason,) if by_stream.is_final else ()
+    ordered = None if order is None else order.engine
     choice = choosing.choose(
-        wishes.engine if order is None else order.engine or wishes.engine,
+        ordered or wishes.engine,
         options,
         choosing.Circumstances(
             copy_image_obstacle=obstacle,
@@ -122,6 +123,7 @@ def route(
             is_lock_stuck=around.is_lock_stuck,
             stream_obstacles=(*around.stream_obstacles, *refusal),
         ),
+        is_order=ordered is not None,
     )
     told = transfers.NO_WISHES
     if choice.engine == choosing.RBD_STREAM:

@@ -181,7 +181,8 @@ class RbdStream:
             ended = self._ended.get(image_id)
             if running is None:
                 return ended if image_id in self._untaken else None
-        return running.report()
+        # Over is what can be taken: its thread is a moment behind its report.
+        return dataclasses.replace(running.report(), ended_s=None)
 
     def take(self, image_id: images.ImageId) -> None:
         """Forget an ended transfer, but for reports()."""

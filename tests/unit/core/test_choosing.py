@@ -175,8 +175,7 @@ def test_without_a_wish_chooses(wish, options, now, engine, reason):
             ONLY_COPY_IMAGE,
             FINE,
             None,
-            'not enabled: add it to engines in [copy], or change '
-            'transfer.engine',
+            'not enabled: add it to engines in [copy], or let transfer.engine',
             id='not enabled',
         ),
         pytest.param(
@@ -272,3 +271,13 @@ def test_where_nothing_is_chosen_each_obstacle_is_named(options, now):
     if choice.engine is None:
         for engine in options.engines:
             assert all(told in choice.reason for told in obstacles[engine])
+
+
+def test_an_order_is_not_taken_for_a_policy():
+    choice = choosing.choose(
+        RBD_STREAM, BOTH, circumstances(NO_CLUSTER), is_order=True
+    )
+
+    assert choice.engine is None
+    assert choice.reason.startswith('the order is for rbd-stream')
+    assert 'polic' not in choice.reason

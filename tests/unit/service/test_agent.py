@@ -142,6 +142,7 @@ class Service:
 @pytest.fixture
 def make_service(tmp_path):
     made = []
+    before = {*threading.enumerate()}
 
     def make(placement=PUBLIC, has_streams=False):
         made.append(Service(tmp_path, placement, has_streams))
@@ -151,7 +152,10 @@ def make_service(tmp_path):
     for service in made:
         service.ear.let_go()
         service.agent.stop(60.0)
-    waiting.until('all threads end', lambda: threading.active_count() == 1)
+    waiting.until(
+        'all of its threads end',
+        lambda: before.issuperset(threading.enumerate()),
+    )
 
 
 def test_what_is_there_at_the_start_is_found(make_service):
