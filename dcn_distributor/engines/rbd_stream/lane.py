@@ -67,6 +67,7 @@ class Lane:
         self.starved_others_s = 0.0
         self.has_data = bytearray(len(chunks))
         self.settled_bytes = 0
+        self.taken_bytes = 0
         self.sent_bytes = 0
         self.zero_bytes = 0
         self.resumed_bytes = 0
@@ -83,6 +84,8 @@ class Lane:
         self._offered: dict[int, Content] = {}
         self._written: dict[int, int] = {}
         self._writes: dict[int, int] = {}
+        # What is to be written whatever a scout has said before.
+        self._differs: set[int] = set()
         self._sums: dict[int, storage.Checksum] = {}
         self._scouting: set[int] = set()
         self._scouted_to = 0
@@ -101,10 +104,11 @@ class Lane:
         """True if it could take much more than it has."""
         return self.is_ready and self._held_bytes <= self._window_bytes // 2
 
-    @property
-    def scouts(self) -> bool:
-        """True if it is known to hold something to be looked at first."""
-        return self.is_ready and not self.is_fresh
+    def scouts(self, index: int) -> bool:
+        """Tell whether it may hold a chunk, which is looked at first."""
+        return (
+            self.is_ready and not self.is_fresh and index not in self._writes
+        )
 
     def is_due(self, index: int) -> bool:
         """Tell whether a chunk is to be offered."""
@@ -186,7 +190,10 @@ class Lane:
     def feed(
         self, bucket: token_bucket.TokenBucket, now: float
     ) -> Iterator[steps.Step]:
-        """Work on what was offered, as far as can be now."""
+        """Work on what was offered, up to the next chunk to be written.
+
+        One at a time, so that lanes share a rate in equal parts.
+        """
         if not self.is_ready:
             return
         for index in [*self._offered]:
@@ -195,7 +202,9 @@ class Lane:
                     return
                 data, digest = self._offered.pop(index)
                 bucket.take(self._chunks.length(index))
+                self.taken_bytes += self._chunks.length(index)
                 yield self._write(index, data, digest)
+                return
 
     def was_written(self, index: int, sent_bytes: int) -> Iterator[steps.Step]:
         """A chunk is durable: have it proven."""
@@ -222,7 +231,7 @@ class Lane:
     def _must_write(self, index: int) -> bool:
         """Decide on an offered chunk; settle it if it is in place."""
         data, digest = self._offered[index]
-        if index in self._writes:
+        if index in self._differs:
             return True
         if self.is_fresh:
             if data is None:
@@ -236,6 +245,8 @@ class Lane:
         if not self._is_in_place(index, data, digest, found):
             del self._sums[index]
             self.differing.append(index)
+            # It may have to wait, but not to be looked at again.
+            self._writes[index] = 0
             return True
         del self._offered[index]
         self._free_room(index)
@@ -278,6 +289,7 @@ class Lane:
         if found == storage.Checksum(self._chunks.length(index), digest):
             self._settle(index)
             return
+        self._differs.add(index)
         self.damaged.append(index)
         if self._writes[index] >= _WRITES:
             raise exceptions.VerificationFailed(
@@ -309,6 +321,8 @@ class Lane:
         self._settle(index)
 
     def _settle(self, index: int) -> None:
+        self._differs.discard(index)
+        self._writes.pop(index, None)
         self._states[index] = _SETTLED
         self._left -= 1
         self.settled_bytes += self._chunks.length(index)

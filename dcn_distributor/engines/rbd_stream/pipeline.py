@@ -240,7 +240,7 @@ class Pipeline:
         while True:
             before = len(self._done), self._cursor
             self._read_on()
-            for lane in self._live():
+            for lane in sorted(self._live(), key=lambda x: x.taken_bytes):
                 self._done.extend(lane.scout())
                 self._catch_up(lane)
                 self._done.extend(lane.feed(self._bucket, now))
@@ -329,7 +329,7 @@ class Pipeline:
         """Leave out those who have a chunk already; None if not known yet."""
         if not self._rules.source_sums:
             return takers
-        scouting = [lane for lane in takers if lane.scouts]
+        scouting = [lane for lane in takers if lane.scouts(index)]
         if scouting:
             self._sum_source_ahead(index)
         at_source = self._source_sums.get(index)

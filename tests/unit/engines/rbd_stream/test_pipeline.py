@@ -168,8 +168,18 @@ def test_another_pass_finishes_what_a_dead_one_left(
                 min(image.objects) * riding.OBJECT,
             )
 
-    is_hashed = data.draw(st.booleans())
-    second = riding.Ride(world, central, edges, is_hashed=is_hashed)
+    # What stands in the way of the second pass, beside what it finds.
+    for edge in edges:
+        if data.draw(st.booleans()):
+            edge.faults.corrupt('write', nth=data.draw(st.integers(1, 4)))
+        edge.faults.delay(data.draw(st.sampled_from([0.0, 9.0])), 'write')
+    second = riding.Ride(
+        world,
+        central,
+        edges,
+        rate_bytes_s=data.draw(st.sampled_from([None, 8.0])),
+        is_hashed=data.draw(st.booleans()),
+    )
     second.go()
 
     assert second.filled == set(range(sites))
@@ -204,6 +214,44 @@ def test_what_is_there_is_not_sent_again(is_hashed: bool) -> None:
         # What is read before the target is open may turn out to be there.
         sent_bytes = second.pipeline.lanes[0].sent_bytes
         assert second.pipeline.read_bytes <= sent_bytes + window
+
+
+@pytest.mark.parametrize('is_hashed', [True, False])
+@pytest.mark.parametrize('trouble', ['rate', 'damage', 'falls behind'])
+def test_what_differs_is_sent_whatever_delays_that(
+    is_hashed: bool, trouble: str
+) -> None:
+    content = random_content(24)
+    world, central, edges = a_cloud(15, content, 2, reorder_s=0.0)
+    first = riding.Ride(world, central, edges)
+    first.go()
+    first.leave()
+    world.run()
+    for edge in edges:
+        for number in range(0, 12, 2):
+            edge.pool.flip(
+                riding.IMAGE + '.dcn-distributor', number * riding.OBJECT
+            )
+    if trouble == 'damage':
+        edges[0].faults.corrupt('write', nth=2)
+    if trouble == 'falls behind':
+        edges[0].faults.delay(20.0, 'write')
+
+    second = riding.Ride(
+        world,
+        central,
+        edges,
+        window=2 * CHUNK,
+        patience_s=0.5,
+        rate_bytes_s=4.0 if trouble == 'rate' else None,
+        is_hashed=is_hashed,
+    )
+    second.go()
+
+    assert second.filled == {0, 1}
+    for number, edge in enumerate(edges):
+        second.publish(number)
+        assert edge.pool.read(riding.IMAGE) == content
 
 
 def test_one_reading_serves_all() -> None:
@@ -341,3 +389,15 @@ def test_holes_are_neither_read_nor_sent() -> None:
     assert ride.filled == {0}
     assert edge.sent_bytes <= CHUNK
     assert ride.pipeline.read_bytes <= riding.OBJECT
+
+
+def test_a_rate_is_shared_in_equal_parts() -> None:
+    content = random_content(100)
+    world, central, edges = a_cloud(14, content, 2, reorder_s=0.0)
+    ride = riding.Ride(world, central, edges, rate_bytes_s=40.0)
+
+    ride.go()
+
+    first, second = ride.filled_at_s.values()
+    assert abs(first - second) < 2.0
+    assert ride.pipeline.read_bytes == len(content)
