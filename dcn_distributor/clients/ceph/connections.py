@@ -122,9 +122,24 @@ class Connection:
         if not self.handle.pool_exists(self._pool):
             return
         pool = self.pool()
-        for number in range(_GREETINGS):
-            # Of objects that are not there, in as many placement groups.
-            pool.aio_stat(f'{NAMESPACE}.greeting.{number}', _ignore)
+        self.enter()
+        tasks.start('ceph-greet', lambda: self._greet(pool))
+
+    def _greet(self, pool: rados.Ioctx) -> None:
+        """Ask for objects that are not there, in many placement groups.
+
+        librados crashes if it is shut down before the last answer was taken
+        in, which is after its callback: so none may call leave() itself.
+        """
+        sent = []
+        try:
+            for number in range(_GREETINGS):
+                name = f'{NAMESPACE}.greeting.{number}'
+                sent.append(pool.aio_stat(name, _ignore))
+        finally:
+            for completion in sent:
+                completion.wait_for_complete_and_cb()
+            self.leave()
 
     def enter(self) -> None:
         """Keep it from being closed until leave().
