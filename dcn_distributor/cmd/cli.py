@@ -210,7 +210,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that lacks a letter is no reason to fail.
             stream.reconfigure(errors='backslashreplace')
-    return Cli().run(sys.argv[1:] if argv is None else list(argv))
+    code = Cli().run(sys.argv[1:] if argv is None else list(argv))
+    if 'rados' in sys.modules:
+        # Threads of librados that still connect, or wait for a cluster that
+        # hangs, would take the process down with them at a regular end.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == '__main__':
