@@ -107,7 +107,7 @@ class Lane:
     def scouts(self, index: int) -> bool:
         """Tell whether it may hold a chunk, which is looked at first."""
         return (
-            self.is_ready and not self.is_fresh and index not in self._writes
+            self.is_ready and not self.is_fresh and index not in self._differs
         )
 
     def is_due(self, index: int) -> bool:
@@ -246,7 +246,7 @@ class Lane:
             del self._sums[index]
             self.differing.append(index)
             # It may have to wait, but not to be looked at again.
-            self._writes[index] = 0
+            self._differs.add(index)
             return True
         del self._offered[index]
         self._free_room(index)

@@ -238,14 +238,14 @@ class Pipeline:
         """
         self._watch_for_stragglers(now)
         while True:
-            before = len(self._done), self._cursor
+            before = self._moved()
             self._read_on()
             for lane in sorted(self._live(), key=lambda x: x.taken_bytes):
                 self._done.extend(lane.scout())
                 self._catch_up(lane)
                 self._done.extend(lane.feed(self._bucket, now))
             self._done.extend(self._hashing.feed())
-            if before == (len(self._done), self._cursor):
+            if before == self._moved():
                 break
         for lane in self._live():
             if lane.is_filled and self._is_proven:
@@ -253,6 +253,12 @@ class Pipeline:
                 self._done.append(steps.Filled(lane.number))
         done, self._done = self._done, []
         return done, self._ask_again_s(now)
+
+    def _moved(self) -> tuple[int, int, int]:
+        """Tell what changes as long as there is something to do."""
+        # What turns out to be in place asks for nothing, but makes room.
+        settled_bytes = sum(lane.settled_bytes for lane in self.lanes)
+        return len(self._done), self._cursor, settled_bytes
 
     def _live(self) -> list[lanes.Lane]:
         return [lane for lane in self.lanes if not lane.is_over]
