@@ -21,12 +21,13 @@ class Options:
     :ivar connections: TCP streams for data. The send buffer of the kernel
         (4 MiB as it comes) bounds what one carries over a long link.
     :ivar timeout_s: how long the monitors and OSDs have to answer
-    :ivar idle_s: for how long an unused connection is kept
+    :ivar idle_s: for how long an unused connection is kept; longer than
+        the pauses between two checks, so that an agent's are always warm
     :ivar identity: what claims say of their holder; '' for this process,
         so that claims of dead processes are recognised
     """
 
     connections: int = 4
     timeout_s: float = 15.0
-    idle_s: float = 300.0
+    idle_s: float = 900.0
     identity: str = ''

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import threading
+import time
 
 from oslo_log import log
 
@@ -83,6 +84,8 @@ class RbdStream:
         self._lock = threading.Lock()
         self._sites: dict[images.StoreId, sites.Site] = {}
         self._clusters: dict[images.StoreId, storage.Cluster] = {}
+        self._has_details = threading.Event()
+        self._details: Mapping[images.StoreId, images.StoreDetails] = {}
         self._running: dict[images.ImageId, transferring.Transfer] = {}
         self._limited_by_policy: set[images.ImageId] = set()
         self._ended: OrderedDict[images.ImageId, transfers.Report] = (
@@ -124,7 +127,9 @@ class RbdStream:
 
         So that an agent that starts does not take all sites for unfit.
         """
+        until_s = time.monotonic() + within_s
         self._preconditions.wait(within_s)
+        self._has_details.wait(max(0.0, until_s - time.monotonic()))
 
     def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
         """Name what keeps this engine from serving a store."""
@@ -317,8 +322,8 @@ class RbdStream:
     def _targets(
         self, stores: Sequence[images.StoreId]
     ) -> list[targeting.Target]:
-        details = self._glance.store_details()
         with self._lock:
+            details = self._details
             unknown = [s for s in stores if s not in self._clusters]
             if unknown:
                 raise exceptions.StoreUnknown(
@@ -377,4 +382,23 @@ class RbdStream:
                 }
             rounds += 1
             if not self._stopping.is_set():
+                # Beside the checks: a site that hangs would hold these up.
+                threading.Thread(
+                    target=self._read_details, name='details', daemon=True
+                ).start()
                 self._preconditions.check(clusters)
+
+    def _read_details(self) -> None:
+        """Read what Glance tells of its stores.
+
+        Not when a transfer begins: Glance connects to each cluster for that,
+        one after another (glance: api/v2/discovery.py get_stores_detail).
+        """
+        try:
+            details = self._glance.store_details()
+        except exceptions.DistributorError as exc:
+            LOG.debug('The details of the stores are not known: %s', exc)
+            return
+        with self._lock:
+            self._details = details
+        self._has_details.set()

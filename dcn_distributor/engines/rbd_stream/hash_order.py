@@ -48,7 +48,9 @@ class HashOrder:
 
     def reserve(self, index: int) -> None:
         """A chunk is going to be read."""
-        if self.is_wanted:
+        # One may be in the hash already: a target that fell behind is read
+        # for alone, and may overtake the others.
+        if self.is_wanted and index >= self._next:
             self._held[index] = self._chunks.length(index)
             self._held_bytes += self._held[index]
 
