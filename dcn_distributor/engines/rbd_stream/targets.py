@@ -30,6 +30,10 @@ from dcn_distributor.core import storage
 from dcn_distributor.engines.rbd_stream import orphans
 from dcn_distributor.engines.rbd_stream import registration
 
+_ADVICE = (
+    'See what it is, then remove it with: dcn-distributor clean IMAGE SITE'
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
@@ -60,7 +64,7 @@ class Target:
         arguments = image.id, image.size_bytes, self.object_bytes
         try:
             return self.cluster.open_copy(*arguments)
-        except exceptions.OrphanInTheWay:
+        except exceptions.OrphanInTheWay as exc:
             published = self.cluster.remains(image.id).published
             if published is None:
                 # It went as we looked.
@@ -68,7 +72,7 @@ class Target:
             if published.is_whole(image.size_bytes):
                 return Adopted(self.cluster.open_snapshot(image.id))
             if not self.removes_orphans or published.has_watchers:
-                raise
+                raise exceptions.OrphanInTheWay(f'{exc}. {_ADVICE}') from exc
         orphans.check(glance.get(image.id), self.location(image.id))
         self.cluster.remove_orphan(image.id)
         return self.cluster.open_copy(*arguments)
@@ -95,8 +99,7 @@ class Adopted:
             exceptions.OrphanInTheWay(
                 'an RBD image of unknown origin has the name of this image '
                 f'and holds other data at offset {offset}; no location in '
-                'Glance leads to it. See what it is, then remove it with: '
-                'dcn-distributor clean IMAGE SITE'
+                f'Glance leads to it. {_ADVICE}'
             )
         )
 

@@ -313,6 +313,7 @@ def test_an_orphan_is_reported_and_kept(cloud: clouds.Cloud) -> None:
     report = cloud.wait_for(engine, image.id)
 
     assert isinstance(report.lanes[0].error, exceptions.OrphanInTheWay)
+    assert 'dcn-distributor clean' in str(report.lanes[0].error)
     assert image.id in pool.images
 
 

@@ -13,6 +13,7 @@
 
 from collections.abc import Sequence
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -61,6 +62,19 @@ def random_content(count: int, seed: int = 1) -> bytes:
     st.integers(1, 6),
     st.booleans(),
     st.booleans(),
+)
+# One that fell behind overtakes the others, and the hash.
+@example(
+    1,
+    b'abcd\0\0\0\0'
+    + 4 * b'abcd'
+    + b'\0\0\0\0abcd\0\0\0\0'
+    + 2 * b'abcd'
+    + bytes(8),
+    3,
+    1,
+    True,
+    False,
 )
 def test_every_target_gets_the_image(
     seed: int,
