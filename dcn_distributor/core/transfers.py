@@ -93,7 +93,7 @@ class Tuning:
     :ivar transfers: how many may run at once
     """
 
-    chunk_bytes: int = 2 << 20
+    chunk_bytes: int = 4 << 20
     window_bytes: int = 16 << 20
     patience_s: float = 2.0
     rate_bytes_s: float | None = None

@@ -14,13 +14,16 @@
 A chunk is allocated in one thread and freed in another, of which librados
 has dozens, and glibc keeps what is freed in the heaps of its arenas. To use
 that again costs nothing, where a page that is new costs microseconds: as
-much processor time for 1 GiB as all the rest of a copy. So it is kept while
-copies are made, and given back when none is open any more.
+much processor time for 1 GiB as all the rest of a copy. So it is kept for a
+while, and given back each time so much was read, and when nothing is open any
+more.
 """
 
 import ctypes
 import functools
 from typing import Any
+
+EVERY_BYTES = 128 << 20
 
 
 @functools.cache

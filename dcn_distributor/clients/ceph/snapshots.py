@@ -26,6 +26,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.clients.ceph import checksums
 from dcn_distributor.clients.ceph import connections as ceph_connections
 from dcn_distributor.clients.ceph import in_flight
+from dcn_distributor.clients.ceph import memory
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
@@ -86,22 +87,21 @@ def open_image(
 
     Raises CopyNotFound.
     """
-    connection.enter()
-    try:
-        with connection.translated(f'open snapshot of image {image_id}'):
+    with (
+        connection.begun(),
+        connection.translated(f'open snapshot of image {image_id}'),
+    ):
+        try:
             return rbd.Image(
                 connection.pool(),
                 image_id,
                 snapshot=storage.SNAPSHOT,
                 read_only=True,
             )
-    except exceptions.DistributorError as exc:
-        connection.leave()
-        if isinstance(exc.__cause__, rbd.ImageNotFound):
+        except rbd.ImageNotFound as exc:
             raise exceptions.CopyNotFound(
                 f'no {image_id}@{storage.SNAPSHOT} in this pool'
             ) from exc
-        raise
 
 
 def close_image(
@@ -129,6 +129,7 @@ class Snapshot:
         self._opened: list[tuple[ceph_connections.Connection, rbd.Image]] = []
         self._is_closed = False
         self._turn = itertools.count()
+        self._read_bytes = 0
         self._in_flight = in_flight.InFlight(self._close)
         self._facts: Facts | None = None
         self._pool: native.Pool | None = None
@@ -239,6 +240,7 @@ class Snapshot:
                 )
             else:
                 done(data)
+                self._count(length)
             self._in_flight.leave()
 
         try:
@@ -247,6 +249,16 @@ class Snapshot:
         except exceptions.DistributorError as exc:
             done(exc)
             self._in_flight.leave()
+
+    def _count(self, length: int) -> None:
+        """Give memory back from time to time while much is read."""
+        with self._lock:
+            self._read_bytes += length
+            is_time = self._read_bytes >= memory.EVERY_BYTES
+            if is_time:
+                self._read_bytes = 0
+        if is_time:
+            tasks.start('ceph-memory', memory.give_back)
 
     def checksum(
         self, offset: int, length: int, done: storage.ChecksumDone
