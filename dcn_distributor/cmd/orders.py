@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # An order that an agent does not know at so many looks, it has forgotten.
 _LOOKS_TO_BE_SURE = 2
 
+# One that does not take it again at once may be given so much time to.
+_PATIENCE_S = 60.0
+
 
 class State(enum.Enum):
     """How one site stands. The last three are ends."""
@@ -100,6 +103,7 @@ class Order:
         self._standings = {site.store: Standing(site) for site in all_sites}
         self._past: frozenset[float] = frozenset()
         self._unknown: dict[images.StoreId, int] = {}
+        self._refused_s: dict[images.StoreId, float] = {}
         self._silent: set[str] = set()
         self._news: list[str] = []
         self._told: set[tuple[images.StoreId, str]] = set()
@@ -131,7 +135,8 @@ class Order:
         told = self._world.agent.transfers()
         self._past = hearsay.ended(hearsay.reports(told, self.image.id))
         self._placed_s = self._world.clock()
-        self._ask_for(self._open())
+        for one, reason in self._ask_for(self._open()):
+            self._end(one, State.REFUSED, reason)
         if any(one.state is State.REFUSED for one in self.standings):
             self.image = self._world.images.get(self.image.id)
             self._settle_those_present()
@@ -165,32 +170,50 @@ class Order:
 
     # -- asking
 
-    def _ask_for(self, wanted: Sequence[Standing]) -> None:
+    def _ask_for(
+        self, wanted: Sequence[Standing]
+    ) -> list[tuple[Standing, str]]:
+        """Ask; return those that were refused, with the reasons."""
         answer = self._world.agent.copy(
             self.image.id, [one.site.name for one in wanted], self._engine
         )
         self.host = hearsay.host(answer)
-        refused = hearsay.refused(answer)
         accepted = hearsay.accepted(answer)
-        for one in wanted:
-            if one.site.name not in accepted:
-                reason = refused.get(
-                    one.site.name, 'the agent gives no reason'
-                )
-                self._end(one, State.REFUSED, reason)
+        reasons = hearsay.refused(answer)
+        return [
+            (one, reasons.get(one.site.name, 'the agent gives no reason'))
+            for one in wanted
+            if one.site.name not in accepted
+        ]
 
     def _order_again(self, forgotten: Sequence[Standing]) -> None:
-        names = ', '.join(one.site.name for one in forgotten)
+        """Give the order anew, and again if that is refused for now.
+
+        An agent that has just started does not know its clusters yet.
+        """
         try:
-            self._ask_for(forgotten)
+            refused = self._ask_for(forgotten)
         except exceptions.BusUnavailable as exc:
             self._note_silence('agent', str(exc))
             return
-        self._unknown.clear()
-        self._news.append(
-            f'{names}: the agent on {self.host} did not know of the order '
-            'any more; it has it again'
-        )
+        now = self._world.clock()
+        accepted = {one.site.store: one for one in forgotten}
+        for one, reason in refused:
+            del accepted[one.site.store]
+            since_s = self._refused_s.setdefault(one.site.store, now)
+            if now - since_s >= _PATIENCE_S:
+                self._end(one, State.REFUSED, reason)
+            else:
+                self._keep(dataclasses.replace(one, reason=reason))
+        for store in accepted:
+            self._unknown.pop(store, None)
+            self._refused_s.pop(store, None)
+        if accepted:
+            names = ', '.join(one.site.name for one in accepted.values())
+            self._news.append(
+                f'{names}: the agent on {self.host} did not know of the '
+                'order any more; it has it again'
+            )
 
     def _hear(self) -> hearsay.Heard | None:
         """Ask the agent; None if it does not answer."""

@@ -207,6 +207,45 @@ def test_an_order_that_a_new_agent_does_not_know_is_given_again(
     assert agency.world.stores(image_id) == {'dcn0', 'dcn1'}
 
 
+def test_an_agent_that_is_new_may_refuse_the_order_for_a_while(
+    agency, image_id
+):
+    def restart():
+        agency.restart()
+        agency.world.streams.obstructed = {'dcn0': ('not checked yet',)}
+
+    agency.world.streams.hang('dcn0')
+    agency.after(2, restart)
+    agency.after(20, lambda: agency.world.streams.heal())
+
+    code, _, err = agency.run(
+        'cirros', 'dcn0', '--engine', 'rbd-stream', '--wait'
+    )
+
+    assert code == 0
+    assert err.count('not checked yet') == 1
+    assert err.count('it has it again\n') == 1
+    assert agency.world.stores(image_id) == {'dcn0'}
+
+
+def test_a_new_agent_that_refuses_the_order_for_good_ends_the_waiting(
+    agency, image_id
+):
+    def restart():
+        agency.restart()
+        agency.world.streams.obstructed = {'dcn0': ('no caps',)}
+
+    agency.world.streams.hang('dcn0')
+    agency.after(2, restart)
+
+    code, found = agency.records(
+        'cirros', 'dcn0', '--engine', 'rbd-stream', '--wait'
+    )
+
+    assert (code, found['dcn0']['state']) == (1, 'refused')
+    assert 'no caps' in found['dcn0']['error']
+
+
 def test_an_order_is_not_given_again_while_the_agent_knows_it(
     agency, image_id
 ):
