@@ -57,13 +57,17 @@ class Agent:
         self.placement_file.write_text(placement)
         parser['DEFAULT']['sites_file'] = str(self.sites_file)
         parser['DEFAULT']['placement_file'] = str(self.placement_file)
-        for (group, name), value in {**HASTY, **(options or {})}.items():
-            if group != 'DEFAULT' and not parser.has_section(group):
-                parser.add_section(group)
-            parser.set(group, name, value)
+        self._parser = parser
+        self._set({**HASTY, **(options or {})})
+
+    def _set(self, options: dict[tuple[str, str], str]) -> None:
+        for (group, name), value in options.items():
+            if group != 'DEFAULT' and not self._parser.has_section(group):
+                self._parser.add_section(group)
+            self._parser.set(group, name, value)
         opener = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
         with open(self.conf_file, 'w', opener=opener) as file:
-            parser.write(file)
+            self._parser.write(file)
 
     @property
     def log(self) -> str:
@@ -115,6 +119,12 @@ class Agent:
             # process group of it and its workers is what was started here.
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
+
+    def change(self, options: dict[tuple[str, str], str]) -> None:
+        """Change its configuration, and have it read that if it runs."""
+        self._set(options)
+        if self.is_running:
+            self.reload()
 
     def reload(self) -> None:
         """Have it read its files again."""

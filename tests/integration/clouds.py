@@ -25,6 +25,7 @@ from glanceclient.v2 import client as glance_client
 
 from lab import clusters
 from lab import deployment
+from lab import files
 from tests import waiting
 from tests.contract import hosts
 from tests.fakes import glance as fake_glance
@@ -39,9 +40,7 @@ policies:
     match: {{tags: [{tag}], visibility: [public]}}
     sites: {sites}
 """
-_STREAMING = """\
-    transfer: {{engine: {engine}, rate: {rate}}}
-"""
+_STREAMING = '    transfer: {{engine: {engine}}}\n'
 
 
 class Cloud:
@@ -95,24 +94,24 @@ class Cloud:
         self._agents.append(agent)
         return agent
 
-    def streaming(
-        self,
-        *,
-        engine: str = 'rbd-stream',
-        sites: str = 'all',
-        rate: str = '1GB',
-    ) -> str:
+    def streaming(self, engine: str = 'rbd-stream', sites: str = 'all') -> str:
         """Write a policy like the usual one, with a wish for the way."""
         policy = _POLICY.format(tag=self.tag, sites=sites)
-        return policy + _STREAMING.format(engine=engine, rate=rate)
+        return policy + _STREAMING.format(engine=engine)
 
-    def api_host(self, settings: fake_glance.Settings) -> hosts.ApiHost:
-        """Start one more API host of Glance, set up in its own way."""
-        number = 100 + len(self._hosts)
-        host = hosts.ApiHost(self.lab, number, settings)
+    def at_host(
+        self, settings: fake_glance.Settings, rules: str = ''
+    ) -> dict[tuple[str, str], str]:
+        """Start one more API host of Glance, set up in its own way.
+
+        Return what makes an agent use it. `rules` are Glance's policies, in
+        YAML, that go before the usual ones.
+        """
+        host = hosts.ApiHost(self.lab, 100 + len(self._hosts), settings)
         self._hosts.append(host)
+        files.write_private(host.directory / 'policy.d' / 'more.yaml', rules)
         host.start()
-        return host
+        return {('glance', 'endpoint_override'): host.url}
 
     # -- images
 
@@ -185,6 +184,17 @@ class Cloud:
     def note(self, image_id: str, data: bytes) -> None:
         """Note what an image's bytes are; copies are compared with it."""
         self._digests[image_id] = hashlib.sha256(data).hexdigest()
+
+    def start_import(self, image_id: str, site: str) -> None:
+        """Have Glance copy an image; asked over a connection of its own.
+
+        Debian's Glance holds all who are connected to the process that does
+        it, for as long as the site's cluster does not answer.
+        """
+        session = self.lab.credentials('admin').session()
+        client = glance_client.Client(session=session)
+        client.images.image_import(image_id, 'copy-image', stores=[site])
+        session.session.close()
 
     def download(self, image_id: str) -> str:
         """Download an image from Glance; give the digest of its bytes."""

@@ -68,6 +68,11 @@ class Pool(rbd_images.Pool):
         at_snap = json.loads(self._rbd('info', f'images/{name}@snap'))
         return not found['flags'] and not at_snap['flags']
 
+    def internal_id(self, name: str) -> str:
+        """What an image is by, whatever its name."""
+        with self._image(name, read_only=True) as image:
+            return str(image.id())
+
     def parent(self, name: str) -> str:
         """What the snapshot of an image is a clone of; '' if of nothing."""
         with self._image(name, 'snap', read_only=True) as image:
@@ -102,6 +107,11 @@ class Pool(rbd_images.Pool):
         path = self._sockets / f'{self._site}-osd.0.asok'
         counters = admin_socket.ask(path, 'perf dump')
         return int(counters['osd']['op_in_bytes'])
+
+    def unprotect(self, name: str) -> None:
+        """Let the snapshot of an image be removed."""
+        with self._image(name) as image:
+            image.unprotect_snap('snap')
 
     def _rbd(self, *words: str) -> str:
         argv = ['rbd', '-c', self._conf, *words]
