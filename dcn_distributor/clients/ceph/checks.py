@@ -45,6 +45,13 @@ def check(
     """
     try:
         connection = connections.first()
+    except exceptions.ClusterUnavailable as exc:
+        if isinstance(exc.__cause__, rados.ObjectNotFound):
+            raise exceptions.ConfigError(
+                f'{cluster.conf}: there is no such file, or it names no '
+                f'keyring with a key of client.{cluster.user}'
+            ) from exc
+        raise
     except exceptions.AccessDenied as exc:
         raise exceptions.AccessDenied(
             f'{exc}. Does the keyring named by {cluster.conf} hold the key '

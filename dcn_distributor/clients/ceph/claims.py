@@ -270,11 +270,8 @@ class Claims:
         """Break the lock of a dead process. Raises CopyInProgress."""
         for locker in pool.lockers(image_id, _LOCK):
             if not is_dead(locker.cookie):
-                host, *_, pid, _, _ = ('?', '?', *locker.cookie.split('/'))[
-                    -6:
-                ]
                 raise exceptions.CopyInProgress(
-                    f'image {image_id}: process {pid} on {host} claims it in '
+                    f'image {image_id}: {_words(locker.cookie)} claims it in '
                     f'{self._connections.label}'
                 )
             LOG.info('image=%s claim of a dead process broken', image_id)

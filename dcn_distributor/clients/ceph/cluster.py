@@ -64,6 +64,7 @@ class Cluster:
 
     def check(self) -> None:
         """Try all that a copy needs; say what to do if it fails."""
+        self._keep_up()
         checks.check(self._settings, self._connections)
 
     def remains(self, image_id: images.ImageId) -> storage.Remains:
@@ -157,8 +158,7 @@ class Cluster:
         with self._claimed(image_id) as claim:
             connection = self._first()
             found = names.look(connection, claim)
-            if found.draft is not None:
-                removal.remove(connection, names.draft(image_id))
+            removal.remove(connection, names.draft(image_id))
             if found.is_ours and not is_registered:
                 removal.remove(connection, image_id)
             claim.remove()

@@ -43,6 +43,9 @@ NAMESPACE = 'dcn_distributor'
 # would crash.
 _CLOSING_S = 3.0
 
+# An object that is not there, to be asked for.
+_ABSENT = f'{NAMESPACE}.absent'
+
 # How many placement groups are asked for their OSD; most OSDs of a small
 # cluster lead one of them.
 _GREETINGS = 64
@@ -126,15 +129,11 @@ class Connection:
         tasks.start('ceph-greet', lambda: self._greet(pool))
 
     def _greet(self, pool: rados.Ioctx) -> None:
-        """Ask for objects that are not there, in many placement groups.
-
-        librados crashes if it is shut down before the last answer was taken
-        in, which is after its callback: so none may call leave() itself.
-        """
+        """Ask for objects that are not there, in many placement groups."""
         sent = []
         try:
             for number in range(_GREETINGS):
-                name = f'{NAMESPACE}.greeting.{number}'
+                name = f'{_ABSENT}.{number}'
                 sent.append(pool.aio_stat(name, _ignore))
         finally:
             for completion in sent:
@@ -154,6 +153,16 @@ class Connection:
     def leave(self) -> None:
         """End what enter() began."""
         self.in_flight.leave()
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Begin within what calls leave() at its end; undone by an error."""
+        self.enter()
+        try:
+            yield
+        except BaseException:
+            self.leave()
+            raise
 
     @contextlib.contextmanager
     def translated(self, what: str) -> Iterator[None]:
@@ -185,6 +194,10 @@ class Connection:
 
     def _close(self) -> None:
         for ioctx in self._pools.values():
+            # librados crashes if it is shut down while a callback runs, and
+            # it is within one that leave() was called. It calls back one
+            # after another: once this one has returned, all have.
+            ioctx.aio_stat(_ABSENT, _ignore).wait_for_complete_and_cb()
             ioctx.close()
         self.handle.shutdown()
 
@@ -291,7 +304,9 @@ class Connections:
                     self._slots[number] = tasks.start(
                         'ceph-connect', self._connect
                     )
-            if self._native is None or _has_failed(self._native):
+            if self._native is None or _is_useless(self._native):
+                if self._native is not None:
+                    _close_if_there(self._native)
                 self._native = tasks.start(
                     'ceph-connect', self._connect_native
                 )
@@ -344,11 +359,7 @@ def _ignore(*_: object) -> None:
     """Take no notice."""
 
 
-def _has_failed(slot: 'futures.Future[Any]') -> bool:
-    return slot.done() and slot.exception() is not None
-
-
-def _is_useless(slot: 'futures.Future[Connection]') -> bool:
+def _is_useless(slot: 'futures.Future[Any]') -> bool:
     return slot.done() and (
         slot.exception() is not None or slot.result().is_lost
     )

@@ -114,6 +114,16 @@ def read(pool: rados.Ioctx, image_id: str) -> Header:
     )
 
 
+def is_journaling(features: str) -> bool:
+    """Tell whether a configuration's list of features has journaling.
+
+    Clusters give it as a number or as names, by their releases.
+    """
+    if features.strip().isdigit():
+        return bool(int(features) & JOURNALING)
+    return 'journaling' in features
+
+
 def read_if_whole(pool: rados.Ioctx, image_id: str) -> Header | None:
     """Read the header of an image, None if it was never written."""
     try:
@@ -153,12 +163,11 @@ def add_snapshot(
     of the snapshot is left to the caller.
     """
     snap_id = int(data_pool.create_self_managed_snap())
-    try:
-        argument = _encode(name) + struct.pack('<Q', snap_id)
-        execute(pool, _header_name(image_id), 'snapshot_add', argument)
-    except rados.Error:
-        data_pool.remove_self_managed_snap(snap_id)
-        raise
+    # NOTE: the number is not given back if this fails: it may be that only
+    # the answer was lost, and a snapshot with a number that was given back
+    # cannot be read. One that nobody uses costs nothing.
+    argument = _encode(name) + struct.pack('<Q', snap_id)
+    execute(pool, _header_name(image_id), 'snapshot_add', argument)
     return snap_id
 
 
@@ -229,6 +238,16 @@ def _take_name(pool: rados.Ioctx, image_id: str, name: str) -> None:
 def _name_in_directory(pool: rados.Ioctx, image_id: str) -> str:
     argument = _encode(image_id)
     return _decode_string(execute(pool, _DIRECTORY, 'dir_get_name', argument))
+
+
+def id_in_directory(pool: rados.Ioctx, name: str) -> str | None:
+    """Look an image up in the directory, where a new one is entered first."""
+    try:
+        return _decode_string(
+            execute(pool, _DIRECTORY, 'dir_get_id', _encode(name))
+        )
+    except rados.ObjectNotFound:
+        return None
 
 
 def forget_name(pool: rados.Ioctx, name: str) -> None:

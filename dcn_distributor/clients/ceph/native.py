@@ -36,6 +36,7 @@ from typing import Any
 
 import rados
 
+from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import in_flight
 
 _LIBRARY = 'librados.so.2'
@@ -65,6 +66,8 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     'rados_aio_create_completion': (c_void_p, _Callback, c_void_p, c_void_p),
     'rados_aio_get_return_value': (c_void_p,),
     'rados_aio_release': (c_void_p,),
+    'rados_aio_stat': (c_void_p, c_char_p, c_void_p, c_void_p, c_void_p),
+    'rados_aio_wait_for_complete_and_cb': (c_void_p,),
     'rados_create_read_op': (),
     'rados_release_read_op': (c_void_p,),
     'rados_read_op_stat': (c_void_p, c_void_p, c_void_p, c_void_p),
@@ -94,6 +97,14 @@ _NO_RESULT = frozenset(
         'rados_read_op_checksum',
     )
 )
+
+
+def _ignore(_completion: int, _argument: int) -> None:
+    """Take no notice."""
+
+
+# librados may call it for as long as there is a handle.
+_IGNORE = _Callback(_ignore)
 
 
 class _Timeval(ctypes.Structure):
@@ -177,6 +188,8 @@ class Client:
         self._pending: dict[int, _Pending] = {}
         self._numbers = itertools.count(1)
         self.in_flight = in_flight.InFlight(self._close)
+        self.is_lost = False
+        self._last_pool_id: int | None = None
         self._named: dict[tuple[str, str], Pool] = {}
         # librados calls it for as long as there is a handle.
         self._callback = _Callback(self._complete)
@@ -221,10 +234,16 @@ class Client:
             library.rados_ioctx_create2(self._handle, pool_id, byref(io)),
             f'open pool {pool_id}',
         )
+        self._last_pool_id = pool_id
         library.rados_ioctx_set_namespace(io, namespace.encode())
         if snap_id is not None:
             library.rados_ioctx_snap_set_read(io, snap_id)
         return io
+
+    def notice(self, result: int) -> None:
+        """Note if a result tells that the connection is of no use any more."""
+        if -result in errors.LOST:
+            self.is_lost = True
 
     def enter(self) -> None:
         """Keep it from being closed until in_flight.leave()."""
@@ -253,9 +272,27 @@ class Client:
 
     def _close(self) -> None:
         library = _load()
+        if self._last_pool_id is not None:
+            self._let_callbacks_return(self._last_pool_id)
         for pool in self._named.values():
             library.rados_ioctx_destroy(pool.io)
         library.rados_shutdown(self._handle)
+
+    def _let_callbacks_return(self, pool_id: int) -> None:
+        """Wait until none runs: librados crashes if it is shut down then.
+
+        It calls back one after another, so all that came before have
+        returned when the last one has.
+        """
+        library = _load()
+        io, completion = self._open(pool_id, '', None), c_void_p()
+        library.rados_aio_create_completion(
+            None, _IGNORE, _Callback(), byref(completion)
+        )
+        if library.rados_aio_stat(io, b'absent', completion, None, None) >= 0:
+            library.rados_aio_wait_for_complete_and_cb(completion)
+        library.rados_aio_release(completion)
+        library.rados_ioctx_destroy(io)
 
     def submit(self, io: c_void_p, name: str, make: '_MakeSum') -> None:
         """Start a checksum of the object `name`."""
@@ -296,6 +333,7 @@ class Client:
     def _finish(self, number: int, result: int) -> None:
         with self._lock:
             pending = self._pending.pop(number)
+        self.notice(result)
         pending.done(pending.outcome(result))
         self.in_flight.leave()
 
@@ -327,6 +365,10 @@ class Pool:
         self._client = client
         self.io = io
 
+    def _check(self, result: int, what: str) -> int:
+        self._client.notice(result)
+        return _check(result, what)
+
     def close(self) -> None:
         """Let go of it, once; MUST NOT be used afterwards.
 
@@ -356,7 +398,7 @@ class Pool:
         )
         if result == -errno.ENOENT:
             return None
-        _check(result, f'look at object {name}')
+        self._check(result, f'look at object {name}')
         return int(library.rados_get_last_version(self.io))
 
     def lock(
@@ -368,7 +410,7 @@ class Pool:
         if it is not.
         """
         until = _Timeval(int(duration_s), 0)
-        _check(
+        self._check(
             _load().rados_lock_exclusive(
                 *(self.io, name.encode(), lock.encode(), cookie.encode()),
                 *(b'', byref(until), flags),
@@ -378,7 +420,7 @@ class Pool:
 
     def unlock(self, name: str, lock: str, cookie: str) -> None:
         """Unlock what was locked over this connection."""
-        _check(
+        self._check(
             _load().rados_unlock(
                 self.io, name.encode(), lock.encode(), cookie.encode()
             ),
@@ -387,7 +429,7 @@ class Pool:
 
     def break_lock(self, name: str, lock: str, locker: Locker) -> None:
         """Unlock what another has locked."""
-        _check(
+        self._check(
             _load().rados_break_lock(
                 *(self.io, name.encode(), lock.encode()),
                 *(locker.client.encode(), locker.cookie.encode()),
@@ -410,7 +452,7 @@ class Pool:
         )
         if count == -errno.ENOENT:
             return ()
-        _check(count, f'read who has locked object {name}')
+        self._check(count, f'read who has locked object {name}')
         # A tag, and then three lists, of addresses the last.
         _, clients, cookies, _ = (b.raw.split(b'\0')[:count] for b in buffers)
         return tuple(

@@ -116,8 +116,8 @@ class Objects:
                     done(sent)
                 connection.leave()
 
-            connection.enter()
-            pool.operate_aio_write_op(operation, name, finish)
+            with connection.begun():
+                pool.operate_aio_write_op(operation, name, finish)
         finally:
             pool.release_write_op(operation)
 
@@ -190,8 +190,8 @@ class Objects:
                 pool = connection.pool(
                     self._header.data_pool_id, snap_id=self._snap_id
                 )
-                connection.enter()
-                pool.aio_read(name, length, within, finish)
+                with connection.begun():
+                    pool.aio_read(name, length, within, finish)
         except exceptions.DistributorError as exc:
             done(exc)
 

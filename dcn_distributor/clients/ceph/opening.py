@@ -13,6 +13,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 
 import rbd
 
@@ -98,16 +99,23 @@ class Opening:
         image_id = self.claim.image_id
         name = names.draft(image_id)
         pool = connection.pool()
-        with connection.translated(f'create image {name}'):
+        create = functools.partial(
             # Features and data pool are those that the cluster's
             # configuration gives, as Glance's images have them; but never
             # stripes over several objects.
-            rbd.RBD().create(
-                *(pool, name, size_bytes, object_bytes.bit_length() - 1),
-                old_format=False,
-                stripe_unit=object_bytes,
-                stripe_count=1,
-            )
+            rbd.RBD().create,
+            *(pool, name, size_bytes, object_bytes.bit_length() - 1),
+            old_format=False,
+            stripe_unit=object_bytes,
+            stripe_count=1,
+        )
+        with connection.translated(f'create image {name}'):
+            try:
+                create()
+            except rbd.ImageExists:
+                # Its maker died after the first step.
+                removal.remove(connection, name)
+                create()
             rbd_id = headers.read_id(pool, name)
             if not rbd_id:
                 raise exceptions.ClusterUnavailable(
@@ -124,6 +132,7 @@ class Opening:
         publication = ceph_publication.Publication(
             self.connections, header, self.claim.image_id
         )
+        publication.stop_journaling()
         publication.begin()
         return copies.Copy(
             copies.Parts(

@@ -57,6 +57,7 @@ class Publication:
         self._image_id = image_id
         self._lock = threading.Lock()
         self._taking: futures.Future[int] | None = None
+        self._wants_journaling = False
 
     def begin(self) -> None:
         """Take the snapshot, in the background."""
@@ -109,23 +110,51 @@ class Publication:
 
     def record(self, numbers: frozenset[int]) -> None:
         """Say in the object maps which objects exist."""
-        if not self._header.features & headers.OBJECT_MAP:
-            return
         snap_id = self.finish_snapshot()
         connection = self._connections.first()
         with connection.translated(f'object maps of image {self._image_id}'):
             pool = connection.pool()
-            try:
-                _, is_valid = tasks.together(
-                    lambda: self._save_maps(pool, (snap_id,), numbers),
-                    lambda: self._are_maps_valid(pool, snap_id),
-                )
-            except rados.Error as exc:
-                if errors.number_of(exc) not in _NOT_UNDERSTOOD:
-                    raise
-                is_valid = False
-            if not is_valid:
-                self._rebuild_maps(pool)
+            if self._header.features & headers.OBJECT_MAP:
+                self._record_maps(pool, snap_id, numbers)
+            if self._wants_journaling:
+                self._set_journaling(pool, True)
+
+    def _record_maps(
+        self, pool: rados.Ioctx, snap_id: int, numbers: frozenset[int]
+    ) -> None:
+        try:
+            _, is_valid = tasks.together(
+                lambda: self._save_maps(pool, (snap_id,), numbers),
+                lambda: self._are_maps_valid(pool, snap_id),
+            )
+        except rados.Error as exc:
+            if errors.number_of(exc) not in _NOT_UNDERSTOOD:
+                raise
+            is_valid = False
+        if not is_valid:
+            self._rebuild_maps(pool)
+
+    def stop_journaling(self) -> None:
+        """Take that feature off, which new images have in some clusters.
+
+        What is written to the objects is in no journal. It is put on again
+        when the copy is whole, so that mirrors copy it as a whole.
+        """
+        connection = self._connections.first()
+        with connection.translated(f'journal of image {self._image_id}'):
+            defaults = connection.handle.conf_get('rbd_default_features')
+            has_journal = self._header.features & headers.JOURNALING
+            self._wants_journaling = bool(
+                has_journal or headers.is_journaling(defaults)
+            )
+            if has_journal:
+                self._set_journaling(connection.pool(), False)
+
+    def _set_journaling(self, pool: rados.Ioctx, is_on: bool) -> None:
+        feature = rbd.RBD_FEATURE_JOURNALING
+        with rbd.Image(pool, image_id=self._header.id) as image:
+            if bool(image.features() & feature) is not is_on:
+                image.update_features(feature, is_on)
 
     def _save_maps(
         self,

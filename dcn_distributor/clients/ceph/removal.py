@@ -40,11 +40,9 @@ def remove(
     with _unless_busy(connection, name):
         pool = connection.pool()
         rbd_id = headers.read_id(pool, name)
-        if rbd_id is None:
-            return
-        header = headers.read_if_whole(pool, rbd_id)
-        if header is None:
-            _remove_stub(pool, name, rbd_id)
+        header = headers.read_if_whole(pool, rbd_id) if rbd_id else None
+        if rbd_id is None or header is None:
+            _remove_stub(pool, name)
             return
         if header.features & headers.OBJECT_MAP:
             # librbd removes those objects only that the map knows.
@@ -108,7 +106,7 @@ def remove_orphan(
         try:
             image = rbd.Image(pool, image_id, read_only=True)
         except rbd.ImageNotFound:
-            _remove_stub(pool, image_id, found.published)
+            _remove_stub(pool, image_id)
             return
         with image:
             reason = _reason_to_keep(image)
@@ -147,7 +145,12 @@ def _remove_snapshot(pool: rados.Ioctx, name: str) -> None:
         image.remove_snap(storage.SNAPSHOT)
 
 
-def _remove_stub(pool: rados.Ioctx, name: str, rbd_id: str) -> None:
-    """Remove what there is of an image that was never made whole."""
-    headers.forget_entry(pool, name, rbd_id)
+def _remove_stub(pool: rados.Ioctx, name: str) -> None:
+    """Remove what there is of an image that has no header.
+
+    That is made last, and removed first.
+    """
+    entered = headers.id_in_directory(pool, name)
+    if entered is not None:
+        headers.forget_entry(pool, name, entered)
     headers.forget_name(pool, name)
