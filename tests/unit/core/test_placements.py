@@ -42,9 +42,7 @@ SETBACK = histories.Setback(3, 'no space', NOW + 60)
 FOR_GOOD = histories.Setback(1, 'no such format', math.inf)
 
 
-def observe(
-    changes=None, decision=WANTED, task=None, memory=memories.NOTHING
-):
+def observe(changes=None, decision=WANTED, task=None, memory=memories.NOTHING):
     known_stores = frozenset({'central', 'dcn0', 'dcn1'})
     return placements.observe(
         dataclasses.replace(IMAGE, **(changes or {})),
