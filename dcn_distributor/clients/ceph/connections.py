@@ -54,10 +54,17 @@ _GREETINGS = 64
 def settings(options: ceph_options.Options) -> dict[str, str]:
     """Give what a handle is set to before it connects."""
     timeout = f'{options.timeout_s:g}'
+    # Only an operation that is older than this has librados ask whether an
+    # OSD has another address now. With the default of 10 s, calls that time
+    # out sooner would do so for ever once an OSD was restarted (ceph:
+    # Objecter::tick; seen with 16.2).
+    is_late_s = min(10.0, options.timeout_s / 4)
     return {
         'client_mount_timeout': timeout,
         'rados_mon_op_timeout': timeout,
         'rados_osd_op_timeout': timeout,
+        'objecter_timeout': f'{is_late_s:g}',
+        'objecter_tick_interval': f'{is_late_s / 2:g}',
         # Images are read once and from end to end: a cache only copies.
         'rbd_cache': 'false',
         # Removing an image of many objects waits for the link otherwise.
