@@ -43,12 +43,12 @@ class Pool(rbd_images.Pool):
         return frozenset(n for n in self.names() if n.startswith(image_id))
 
     def traces(self, image_id: str) -> frozenset[str]:
-        """Everything but images that transfers left here.
+        """Everything but images that a transfer left here.
 
-        Claims of any image, objects of no image, and whoever has the copy
-        open to be written.
+        Its claim, objects of no image, and whoever has the copy open to be
+        written.
         """
-        claims = {o for o in self.objects() if o.startswith(f'{CLAIMS}/')}
+        claims = {o for o in self.objects() if o == f'{CLAIMS}/{image_id}'}
         strays = self.strays() - self._strays_before
         return frozenset(claims | strays | self.watchers(image_id))
 
