@@ -23,6 +23,7 @@ from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites as conf_sites
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
+from dcn_distributor.core import memory
 from dcn_distributor.core import placements
 from demo import agents
 from demo import hints
@@ -84,7 +85,7 @@ def survey(tmp_path: Path) -> matrix.Survey:
     )
     stores = frozenset(map(images.StoreId, ('central', 'dcn0', 'dcn1')))
     return matrix.Survey(
-        rules, stores, placements.NOTHING, 0.0, matrix.EVERYTHING
+        rules, stores, memory.NOTHING, 0.0, matrix.EVERYTHING
     )
 
 

@@ -138,6 +138,7 @@ def test_an_agent_stops_in_time_though_glance_does_not_answer(start, silent):
     (host, port), asked = silent
     agent = start(glance=f'http://{host}:{port}')
     assert asked.wait(30)
+    agent.wait_for('Agent started')
 
     assert agent.stop() == 0
     assert 'Agent stopped' in agent.log
