@@ -24,7 +24,6 @@ from dcn_distributor.conf import sites as conf_sites
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import memory
-from dcn_distributor.core import placements
 from demo import agents
 from demo import hints
 from demo import news
