@@ -34,6 +34,9 @@ _OPTIONS = {
     ('agent', 'retry_max'): '15',
     ('agent', 'resync_interval'): '60',
     ('copy_image', 'poll_interval'): '1',
+    ('copy', 'fallback_after'): '1',
+    # Nobody could follow it otherwise; sites are farther away than here.
+    ('rbd_stream', 'rate'): '24MiB',
 }
 _STARTED = 'Agent started'
 _START_S = 60.0

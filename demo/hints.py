@@ -27,6 +27,8 @@ Try next, in another terminal:
 
   dcn status                         # this matrix
   dcn explain payroll                # why it is nowhere
+  dcn copy payroll dcn1 --wait       # and there it is, by your order
+  dcn verify flood-model             # compare its copies, byte for byte
   glance image-create --name mine --visibility public \\
     --disk-format iso --container-format bare --file \\
     {disk}

@@ -24,8 +24,11 @@ from demo import sights
 _TOLD = {
     placements.State.COPYING: 'copying',
     placements.State.PRESENT: 'present',
+    placements.State.VERIFIED: 'verified',
     placements.State.FAILED: 'FAILED',
 }
+# A stream is told of at each of so many parts of it.
+_PARTS = 5
 _UNKNOWN = 'not wanted: '
 
 
@@ -65,6 +68,22 @@ def of_row(before: matrix.Row | None, after: matrix.Row) -> Iterator[News]:
         ]
         if cells:
             yield News(word, f'{_where(after, cells)}{_why(cells)}')
+    parts = {} if before is None else _parts(before)
+    for cell in after.cells:
+        if _parts(after)[_site(cell)] > parts.get(_site(cell), 0):
+            how_far = rendering.progress(after.image, cell)
+            yield News('stream', f'{_where(after, [cell])}: {how_far}')
+
+
+def _parts(row: matrix.Row) -> dict[str, int]:
+    """How many parts of its stream have arrived, by site."""
+    size_bytes = row.image.size_bytes or 1
+    return {
+        _site(cell): _PARTS * cell.lane.settled_bytes // size_bytes
+        if cell.lane is not None
+        else 0
+        for cell in row.cells
+    }
 
 
 def _decided(row: matrix.Row) -> Iterator[News]:

@@ -115,6 +115,14 @@ PICTURES = (
         size_mib=32,
     ),
 )
+# For the site that copy-image cannot serve.
+STREAMED = Picture(
+    'flood-model',
+    'for every site, whatever stands in the way',
+    'public',
+    _everywhere,
+    size_mib=96,
+)
 
 
 def released(picture: Picture) -> Picture:

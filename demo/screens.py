@@ -41,13 +41,16 @@ _COLOURS = {
     placements.State.ABSENT: 'cyan',
     placements.State.COPYING: 'yellow',
     placements.State.PRESENT: 'green',
+    placements.State.VERIFIED: 'green',
     placements.State.FAILED: 'bold red',
     placements.State.UNWANTED: 'dim',
 }
 _WORD_COLOURS = {
     'wanted': 'cyan',
     'copying': 'yellow',
+    'stream': 'yellow',
     'present': 'green',
+    'verified': 'green',
     'proved': 'green',
     'FAILED': 'bold red',
     'failed': 'bold red',

@@ -12,8 +12,8 @@
 """The matrix at one moment, as `dcn-distributor status` judges it.
 
 Reads the same world by the same rules through core.matrix. It adds one
-thing: how far a copy is, which Glance tells once a minute, is asked of the
-cluster that is being written to.
+thing: how far Glance is with a copy, which that tells once a minute, is asked
+of the cluster that is being written to.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from dcn_distributor.core import sites
 from demo import meter as meters
 from demo import pictures
 
-_ASK_EVERY_S = 5.0
+_ASK_EVERY_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +95,16 @@ class Observer:
         shown = sorted(rows.values(), key=lambda r: self._order[r.image.id])
         return Sight(tuple(shown), totals, tuple(self.world.rules.sites))
 
+    def why(self, image_id: str, site: str) -> str:
+        """Why a site gets an image in the way it does; '' if unknown."""
+        try:
+            told = self.world.agent.routes(images.ImageId(image_id))
+        except exceptions.BusUnavailable:
+            return ''
+        stores = {s.name: s.store for s in self.world.rules.sites}
+        route = memories.routes(told).get(stores[sites.SiteName(site)])
+        return '' if route is None else route.reason
+
     def _measured(self, row: matrix.Row) -> matrix.Row:
         cells = [self._with_progress(row.image, cell) for cell in row.cells]
         return dataclasses.replace(row, cells=tuple(cells))
@@ -102,7 +112,7 @@ class Observer:
     def _with_progress(
         self, image: images.Image, cell: placements.Placement
     ) -> placements.Placement:
-        if cell.state is not placements.State.COPYING:
+        if cell.state is not placements.State.COPYING or cell.lane is not None:
             return cell
         site = cell.decision.site.name
         written = self._meter.written_bytes(site, image.id)
@@ -137,7 +147,10 @@ def _in_background(
 
     def ask() -> None:
         try:
-            answer.set_result(memories.remembered(world.agent.remembered()))
+            memory = memories.remembered(world.agent.remembered())
+            answer.set_result(
+                memories.with_transfers(memory, world.agent.transfers())
+            )
         except exceptions.DistributorError:
             answer.set_result(memories.NOTHING)
 

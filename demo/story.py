@@ -14,8 +14,10 @@
 1. A lab, unless one is up; an agent with the demo's own policies.
 2. Images are uploaded one after another while the matrix is shown.
 3. When all is as the policies ask, one image becomes public, and travels.
-4. The clusters are asked what they hold: see proof.py.
-5. Everything that was started is ended.
+4. One site lets Glance read only; what copy-image cannot bring there, a
+   stream does.
+5. The clusters are asked what they hold: see proof.py.
+6. Everything that was started is ended.
 """
 
 from collections.abc import Callable
@@ -34,6 +36,7 @@ from demo import agents
 from demo import clouds
 from demo import errors
 from demo import hints
+from demo import keys
 from demo import meter as meters
 from demo import news
 from demo import pictures
@@ -67,6 +70,7 @@ class Story:
         self._observer: sights.Observer | None = None
         self._last: sights.Sight | None = None
         self._subjects: Subjects = {}
+        self._is_why_told = False
         self._is_ending = threading.Event()
 
     # -- the acts ---------------------------------------------------------
@@ -87,6 +91,10 @@ class Story:
             'Copies', 'images come to central; policies say where they go'
         ):
             self._distribute()
+        with screen.phase(
+            'Stream', 'a site that copy-image cannot serve gets its copy, too'
+        ):
+            self._stream()
         with screen.phase(
             'Proof', "what the sites' own clusters hold, past Glance"
         ):
@@ -176,6 +184,7 @@ class Story:
         agent.stop()
         cloud = clouds.Cloud(venue.lab)
         if venue.was_up:
+            self._barred().restore()
             cloud.remove_pictures()
         agent.configure()
         confs = {site: venue.lab.ceph_conf(site) for site in venue.lab.sites}
@@ -217,22 +226,60 @@ class Story:
         assert self._last is not None
         self._screen.conclude(self._last)
 
+    def _barred(self) -> keys.GlanceKey:
+        """The key of Glance at the site that is to be difficult."""
+        return keys.GlanceKey(self._venue.lab, self._venue.lab.sites[-1])
+
+    def _stream(self) -> None:
+        """Keep Glance from writing to a site, and watch what happens."""
+        key, screen = self._barred(), self._screen
+        key.narrow()
+        screen.line(
+            'key', f'{key.site} lets Glance read only: no copy-image to there'
+        )
+        try:
+            with screen.watching():
+                self._watch(
+                    'the copy that Glance could not make is there',
+                    _in_background(lambda: self._upload(pictures.STREAMED)),
+                )
+        finally:
+            key.restore()
+            screen.line('key', f'{key.site} lets Glance write again')
+        assert self._last is not None
+        screen.conclude(self._last)
+
+    def _tell_why(self) -> None:
+        """Tell once why a stream goes to the difficult site."""
+        subject = self._subjects.get(pictures.STREAMED.name)
+        if self._is_why_told or subject is None:
+            return
+        assert self._observer is not None
+        site = self._barred().site
+        why = self._observer.why(subject.image_id, site)
+        if 'rbd-stream' in why:
+            self._is_why_told = True
+            name = pictures.STREAMED.name
+            self._screen.line('stream', f'{name} to {site}: {why}')
+
     def _upload_all(self) -> None:
-        assert self._cloud is not None
         for picture in pictures.PICTURES:
             if self._is_ending.is_set():
                 return
-            original = pictures.make(picture, self._venue.pictures)
-            size = rendering.size(original.size_bytes)
-            self._screen.line(
-                'upload',
-                f'{picture.name}, {size}, {picture.visibility}: '
-                f'{picture.about}',
-            )
-            image_id = self._cloud.upload(picture, original)
-            self._subjects[picture.name] = proof.Subject(
-                image_id, picture, original
-            )
+            self._upload(picture)
+
+    def _upload(self, picture: pictures.Picture) -> None:
+        assert self._cloud is not None
+        original = pictures.make(picture, self._venue.pictures)
+        size = rendering.size(original.size_bytes)
+        self._screen.line(
+            'upload',
+            f'{picture.name}, {size}, {picture.visibility}: {picture.about}',
+        )
+        image_id = self._cloud.upload(picture, original)
+        self._subjects[picture.name] = proof.Subject(
+            image_id, picture, original
+        )
 
     def _watch(self, what: str, uploads: 'futures.Future[None]') -> None:
         """Show the matrix until everything is where it is expected."""
@@ -271,6 +318,10 @@ class Story:
             there = set() if row is None else _present(row.cells)
             if row is None or there != wanted or row.image.import_task:
                 wrong.append(f'{name} is at {sorted(there)}, not {wanted}')
+            elif subject.picture is pictures.STREAMED:
+                site = self._barred().site
+                if site not in _verified(row.cells):
+                    wrong.append(f'{name} is not verified at {site}')
         return wrong
 
     def _look(self) -> str:
@@ -283,6 +334,7 @@ class Story:
             if self._last is not None:
                 self._screen.show(self._last, note)
             return note
+        self._tell_why()
         for told in news.of_sight(self._last, sight):
             self._screen.tell(told)
         self._last = sight
@@ -339,10 +391,14 @@ def _regions(sight: sights.Sight) -> dict[str, str]:
 
 
 def _present(cells: Iterable[placements.Placement]) -> set[str]:
+    return {cell.decision.site.name for cell in cells if cell.is_there}
+
+
+def _verified(cells: Iterable[placements.Placement]) -> set[str]:
     return {
         cell.decision.site.name
         for cell in cells
-        if cell.state is placements.State.PRESENT
+        if cell.state is placements.State.VERIFIED
     }
 
 

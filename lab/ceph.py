@@ -18,6 +18,7 @@ line. cephx stays on.
 
 import base64
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import json
@@ -396,10 +397,12 @@ class Connection:
         """Give the connection back."""
         self._cluster.shutdown()
 
-    def command(self, command: dict[str, str], data: bytes = b'') -> bytes:
+    def command(
+        self, command: Mapping[str, object], data: bytes = b''
+    ) -> bytes:
         """Run a command of the monitor."""
         code, answer, text = self._cluster.mon_command(
-            json.dumps(command), data
+            json.dumps(dict(command)), data
         )
         if code != 0:
             raise errors.LabError(

@@ -11,6 +11,7 @@
 # under the License.
 """What the demo says, and what it expects; nothing is started here."""
 
+from collections.abc import Callable
 import io
 import os
 from pathlib import Path
@@ -23,7 +24,9 @@ from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites as conf_sites
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
-from dcn_distributor.core import memory
+from dcn_distributor.core import memory as memories
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
 from demo import agents
 from demo import hints
 from demo import news
@@ -35,6 +38,8 @@ from lab import clusters
 from lab import state as lab_state
 
 COLUMNS = 80
+ALL = (*pictures.PICTURES, pictures.STREAMED)
+DCN1 = images.StoreId('dcn1')
 SITES = """\
 version: 1
 central: {store: central}
@@ -74,18 +79,27 @@ def image_of(picture: pictures.Picture, **changes: object) -> images.Image:
     return images.Image(**values)  # type: ignore[arg-type]
 
 
+Surveys = Callable[[memories.Memory], matrix.Survey]
+
+
 @pytest.fixture
-def survey(tmp_path: Path) -> matrix.Survey:
-    """Give what judges images by the demo's own policies."""
+def surveys(tmp_path: Path) -> Surveys:
+    """Give what judges images by the demo's own policies and some memory."""
     (tmp_path / 'sites.yaml').write_text(SITES)
     rules = placement.load(
         str(agents.PLACEMENT),
         conf_sites.load(str(tmp_path / 'sites.yaml')),
     )
     stores = frozenset(map(images.StoreId, ('central', 'dcn0', 'dcn1')))
-    return matrix.Survey(
-        rules, stores, memory.NOTHING, 0.0, matrix.EVERYTHING
+    return lambda memory: matrix.Survey(
+        rules, stores, memory, 0.0, matrix.EVERYTHING
     )
+
+
+@pytest.fixture
+def survey(surveys: Surveys) -> matrix.Survey:
+    """Give what judges images of which an agent remembers nothing."""
+    return surveys(memories.NOTHING)
 
 
 def sight_of(*rows: matrix.Row) -> sights.Sight:
@@ -135,7 +149,7 @@ def test_hints_fit_the_terminal_and_name_the_lab(
 # -- what is expected
 
 
-@pytest.mark.parametrize('picture', pictures.PICTURES, ids=lambda p: p.name)
+@pytest.mark.parametrize('picture', ALL, ids=lambda p: p.name)
 def test_policies_of_the_demo_want_what_it_expects(
     survey: matrix.Survey, picture: pictures.Picture
 ) -> None:
@@ -195,6 +209,51 @@ def test_nothing_is_told_twice(survey: matrix.Survey) -> None:
     assert list(news.of_row(row, row)) == []
 
 
+def streamed(surveys: Surveys, settled_bytes: int) -> matrix.Row:
+    """Give the row of an image that is on its way to dcn1 by a stream."""
+    image = image_of(pictures.STREAMED)
+    lane = transfers.Lane(
+        sites.SiteName('dcn1'),
+        DCN1,
+        transfers.Phase.COPYING,
+        settled_bytes=settled_bytes,
+        rate_bytes_s=25165824.0,
+        eta_s=2.0,
+    )
+    streams = {
+        image.id: {DCN1: memories.Streaming(images.StoreId('central'), lane)}
+    }
+    return surveys(memories.Memory(streams=streams)).row(image, None)
+
+
+def test_progress_of_a_stream_is_told_in_steps(surveys: Surveys) -> None:
+    def told(before: int, after: int) -> list[str]:
+        rows = streamed(surveys, before), streamed(surveys, after)
+        return [one.text for one in news.of_row(*rows)]
+
+    assert told(1000, 2000) == []
+    assert told(1000, 67108864) == [
+        'flood-model at dcn1: 25 %, 64 MiB of 256 MiB, 24 MiB/s, 2.0 s left'
+    ]
+    assert told(67108864, 70000000) == []
+
+
+def test_proved_copy_is_told_and_shown(surveys: Surveys) -> None:
+    image = image_of(
+        pictures.STREAMED, stores=frozenset([images.StoreId('central'), DCN1])
+    )
+    memory = memories.Memory(verified={image.id: frozenset([DCN1])})
+    row = surveys(memory).row(image, None)
+
+    told = [one.text for one in news.of_row(None, row) if 'ver' in one.word]
+
+    assert told == ['flood-model at dcn1']
+    assert any(
+        'verified' in one
+        for one in printed(screens.matrix_table(sight_of(row)))
+    )
+
+
 def test_image_without_data_is_not_told(survey: matrix.Survey) -> None:
     queued = image_of(pictures.PICTURES[0], status='queued')
 
@@ -202,15 +261,13 @@ def test_image_without_data_is_not_told(survey: matrix.Survey) -> None:
 
 
 def test_matrix_of_the_demo_fits_the_terminal_uncut(
-    survey: matrix.Survey,
+    survey: matrix.Survey, surveys: Surveys
 ) -> None:
     task = images.ImportTask(
         'a task', 'processing', (images.StoreId('dcn0'),), '', 12345678, 0, 0
     )
-    rows = [
-        survey.row(image_of(p, import_task='a task'), task)
-        for p in pictures.PICTURES
-    ]
+    rows = [survey.row(image_of(p, import_task='a task'), task) for p in ALL]
+    rows.append(streamed(surveys, 200000000))
     lines = printed(screens.matrix_table(sight_of(*rows)))
 
     assert any('copying 4 %' in line for line in lines)
