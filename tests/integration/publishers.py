@@ -15,6 +15,7 @@ import json
 from typing import Any
 import uuid
 
+from amqp import exceptions
 import kombu
 
 
@@ -91,9 +92,12 @@ class Publisher:
         self.send_raw(json.dumps(envelope))
 
     def is_read(self) -> bool:
-        """Tell whether somebody reads the queue."""
-        with self._connection.channel() as channel:
-            declared = self._queue(channel).queue_declare(passive=True)
+        """Tell whether somebody reads the queue, if there is one yet."""
+        try:
+            with self._connection.channel() as channel:
+                declared = self._queue(channel).queue_declare(passive=True)
+        except exceptions.NotFound:
+            return False
         return bool(declared.consumer_count)
 
     def waiting(self) -> int:
