@@ -12,6 +12,7 @@
 """A lab seen by one test: its own images, agents and clusters."""
 
 from collections.abc import Collection
+from concurrent import futures
 import hashlib
 import io
 import os
@@ -70,8 +71,8 @@ class Cloud:
         """Kill the agents and remove the images."""
         for agent in self._agents:
             agent.kill()
-        for image_id in self._made:
-            self._remove(image_id)
+        with futures.ThreadPoolExecutor(4) as threads:
+            list(threads.map(self._remove, self._made))
         for host in self._hosts:
             host.remove()
         for cluster in (*self._clusters.values(), *self._pools.values()):

@@ -29,9 +29,9 @@ from tests.integration import pools
 MIB = 2**20
 KILLS = 20
 # Small enough for a kill to cost a part of the image only.
-WINDOW = 8 * MIB
+WINDOW = 4 * MIB
 SMALL = {
-    ('rbd_stream', 'window'): '8MiB',
+    ('rbd_stream', 'window'): '4MiB',
     ('rbd_stream', 'chunk_size'): '1MiB',
 }
 SLOWLY = {**SMALL, ('rbd_stream', 'rate'): '2MiB'}
@@ -65,9 +65,9 @@ def test_killing_the_agent_at_any_moment_of_a_copy_costs_a_window(cloud):
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     print(f'seed {seed}')  # noqa: T201 - shown if it fails
-    data = chance.randbytes(64 * MIB)
+    data = chance.randbytes(32 * MIB)
     agent = cloud.agent(
-        {**SMALL, ('rbd_stream', 'rate'): '64MiB'}, cloud.streaming()
+        {**SMALL, ('rbd_stream', 'rate'): '32MiB'}, cloud.streaming()
     )
     agent.start()
     image_ids = []
@@ -91,12 +91,12 @@ def test_killing_the_agent_at_any_moment_of_a_copy_costs_a_window(cloud):
             sent = cloud.pool(site).received_bytes() - bytes_before
             assert sent < len(data) + WINDOW + MIB
 
-    agent.stop()
+    for image_id in image_ids:
+        for site in cloud.edges:
+            assert cloud.pool(site).has_sound_maps(image_id)
     for image_id in image_ids:
         # A client that was killed counts as a watcher for 30 s.
         cloud.check_settled(image_id, cloud.lab.sites, deadline_s=60.0)
-        for site in cloud.edges:
-            assert cloud.pool(site).has_sound_maps(image_id)
 
 
 def test_a_stopped_agent_ends_at_once_and_the_next_one_goes_on(cloud):
