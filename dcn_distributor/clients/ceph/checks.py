@@ -86,9 +86,6 @@ def _try_pool(connection: ceph_connections.Connection) -> None:
         contextlib.suppress(rados.ObjectNotFound),
     ):
         headers.list_names(pool, 1)
-    with connection.translated('take a number for a snapshot'):
-        # Monitors give these out, to whom has their profile rbd.
-        pool.remove_self_managed_snap(pool.create_self_managed_snap())
 
 
 def _try_checksum(

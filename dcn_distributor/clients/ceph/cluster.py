@@ -158,6 +158,8 @@ class Cluster:
         with self._claimed(image_id) as claim:
             connection = self._first()
             found = names.look(connection, claim)
+            if found.is_half_renamed:
+                names.finish_rename(connection, image_id, found)
             removal.remove(connection, names.draft(image_id))
             if found.is_ours and not is_registered:
                 removal.remove(connection, image_id)

@@ -147,13 +147,12 @@ class Copy:
         parts = self._parts
         parts.publication.wait()
         connection = parts.connections.first()
-        pool = connection.pool()
         image_id = parts.claim.image_id
-        for name in (names.draft(image_id), image_id):
-            with connection.translated(f'look for image {name}'):
-                rbd_id = headers.read_id(pool, name)
-            if rbd_id == parts.header.id:
-                removal.remove(connection, name, parts.objects.touched)
+        found = names.look(connection, parts.claim)
+        if found.is_half_renamed:
+            names.finish_rename(connection, image_id, found)
+        name = image_id if found.is_ours else names.draft(image_id)
+        removal.remove(connection, name, parts.objects.touched)
         self.release()
 
     def release(self) -> None:

@@ -43,9 +43,27 @@ class Found:
         return bool(self.published) and self.published == self.ours
 
     @property
+    def is_half_renamed(self) -> bool:
+        """Whether we, or a pass before us, died while renaming it."""
+        return self.is_ours and self.published == self.draft
+
+    @property
     def is_nothing(self) -> bool:
         """Whether there is nothing of ours."""
         return self.draft is None and self.ours is None
+
+
+def finish_rename(
+    connection: ceph_connections.Connection,
+    image_id: images.ImageId,
+    found: Found,
+) -> None:
+    """Finish a renaming that was cut off; librbd goes by all its parts."""
+    assert found.published is not None
+    with connection.translated(f'rename the copy of {image_id}'):
+        headers.rename(
+            connection.pool(), found.published, draft(image_id), image_id
+        )
 
 
 def look(

@@ -19,114 +19,28 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import ctypes
 from ctypes import byref
-from ctypes import c_char_p
 from ctypes import c_int
-from ctypes import c_int64
 from ctypes import c_size_t
-from ctypes import c_uint8
 from ctypes import c_uint64
 from ctypes import c_void_p
 import dataclasses
 import errno
-import functools
 import itertools
 import struct
 import threading
-from typing import Any
 
 import rados
 
 from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import in_flight
+from dcn_distributor.clients.ceph import prototypes
 
-_LIBRARY = 'librados.so.2'
 _XXHASH64 = 1
 _SEED = bytes(8)
 # A count of 4 bytes and one value of 8.
 _ANSWER_BYTES = 12
 # cls_lock_types.h: renew, and fail if the lock is no longer held.
 MUST_RENEW = 2
-
-_Callback = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
-
-# Every handle, and every pointer to what a call fills in, is a c_void_p.
-_PROTOTYPES: dict[str, tuple[Any, ...]] = {
-    'rados_create2': (c_void_p, c_char_p, c_char_p, c_uint64),
-    'rados_conf_read_file': (c_void_p, c_char_p),
-    'rados_conf_set': (c_void_p, c_char_p, c_char_p),
-    'rados_connect': (c_void_p,),
-    'rados_shutdown': (c_void_p,),
-    'rados_pool_lookup': (c_void_p, c_char_p),
-    'rados_ioctx_create2': (c_void_p, c_int64, c_void_p),
-    'rados_ioctx_destroy': (c_void_p,),
-    'rados_ioctx_set_namespace': (c_void_p, c_char_p),
-    'rados_ioctx_snap_set_read': (c_void_p, c_uint64),
-    'rados_get_last_version': (c_void_p,),
-    'rados_stat': (c_void_p, c_char_p, c_void_p, c_void_p),
-    'rados_aio_create_completion': (c_void_p, _Callback, c_void_p, c_void_p),
-    'rados_aio_get_return_value': (c_void_p,),
-    'rados_aio_release': (c_void_p,),
-    'rados_aio_stat': (c_void_p, c_char_p, c_void_p, c_void_p, c_void_p),
-    'rados_aio_wait_for_complete_and_cb': (c_void_p,),
-    'rados_create_read_op': (),
-    'rados_release_read_op': (c_void_p,),
-    'rados_read_op_stat': (c_void_p, c_void_p, c_void_p, c_void_p),
-    'rados_read_op_checksum': (
-        *(c_void_p, c_int, c_char_p, c_size_t, c_uint64, c_size_t),
-        *(c_size_t, c_void_p, c_size_t, c_void_p),
-    ),
-    'rados_aio_read_op_operate': (c_void_p,) * 3 + (c_char_p, c_int),
-    'rados_lock_exclusive': (
-        *(c_void_p, c_char_p, c_char_p, c_char_p, c_char_p),
-        *(c_void_p, c_uint8),
-    ),
-    'rados_unlock': (c_void_p, c_char_p, c_char_p, c_char_p),
-    'rados_break_lock': (c_void_p,) + (c_char_p,) * 4,
-    'rados_list_lockers': (c_void_p, c_char_p, c_char_p) + (c_void_p,) * 9,
-}
-_OTHER_RESULTS: dict[str, Any] = {
-    'rados_create_read_op': c_void_p,
-    'rados_get_last_version': c_uint64,
-    'rados_pool_lookup': c_int64,
-}
-_NO_RESULT = frozenset(
-    (
-        *('rados_shutdown', 'rados_ioctx_destroy', 'rados_aio_release'),
-        *('rados_ioctx_set_namespace', 'rados_ioctx_snap_set_read'),
-        *('rados_release_read_op', 'rados_read_op_stat'),
-        'rados_read_op_checksum',
-    )
-)
-
-
-def _ignore(_completion: int, _argument: int) -> None:
-    """Take no notice."""
-
-
-# librados may call it for as long as there is a handle.
-_IGNORE = _Callback(_ignore)
-
-
-class _Timeval(ctypes.Structure):
-    _fields_ = [('seconds', ctypes.c_long), ('microseconds', ctypes.c_long)]
-
-
-@functools.cache
-def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(_LIBRARY)
-    for name, arguments in _PROTOTYPES.items():
-        function = getattr(library, name)
-        function.argtypes = arguments
-        function.restype = (
-            None if name in _NO_RESULT else _OTHER_RESULTS.get(name, c_int)
-        )
-    return library
-
-
-def _check(result: int, what: str) -> int:
-    if result < 0:
-        raise rados.OSError(what, errno=-result)
-    return result
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,23 +106,25 @@ class Client:
         self._last_pool_id: int | None = None
         self._named: dict[tuple[str, str], Pool] = {}
         # librados calls it for as long as there is a handle.
-        self._callback = _Callback(self._complete)
+        self._callback = prototypes.Callback(self._complete)
 
     def connect(self) -> None:
         """Connect; call it once."""
-        library = _load()
+        library = prototypes.load()
         what = f'connect to the cluster of {self._conf}'
         user = f'client.{self._user}'.encode()
         handle = c_void_p()
-        _check(library.rados_create2(byref(handle), b'ceph', user, 0), what)
+        prototypes.check(
+            library.rados_create2(byref(handle), b'ceph', user, 0), what
+        )
         try:
-            _check(
+            prototypes.check(
                 library.rados_conf_read_file(handle, self._conf.encode()), what
             )
             for name, value in self._settings.items():
                 # Not all are known to all releases.
                 library.rados_conf_set(handle, name.encode(), value.encode())
-            _check(library.rados_connect(handle), what)
+            prototypes.check(library.rados_connect(handle), what)
         except rados.Error:
             library.rados_shutdown(handle)
             raise
@@ -228,14 +144,16 @@ class Client:
     def _open(
         self, pool_id: int, namespace: str, snap_id: int | None
     ) -> c_void_p:
-        library = _load()
+        library = prototypes.load()
         io = c_void_p()
-        _check(
+        prototypes.check(
             library.rados_ioctx_create2(self._handle, pool_id, byref(io)),
             f'open pool {pool_id}',
         )
         self._last_pool_id = pool_id
         library.rados_ioctx_set_namespace(io, namespace.encode())
+        # A lock is renewed where a pool is full, if one asks like that.
+        library.rados_set_osdmap_full_try(io)
         if snap_id is not None:
             library.rados_ioctx_snap_set_read(io, snap_id)
         return io
@@ -252,8 +170,10 @@ class Client:
 
     def number_of(self, pool: str) -> int:
         """Look up the number of a pool."""
-        number = _load().rados_pool_lookup(self._handle, pool.encode())
-        return _check(number, f'look up pool {pool}')
+        number = prototypes.load().rados_pool_lookup(
+            self._handle, pool.encode()
+        )
+        return prototypes.check(number, f'look up pool {pool}')
 
     def named_pool(self, name: str, namespace: str) -> 'Pool':
         """Open a pool by its name, once; it is closed with the connection."""
@@ -271,7 +191,7 @@ class Client:
         self.in_flight.close()
 
     def _close(self) -> None:
-        library = _load()
+        library = prototypes.load()
         if self._last_pool_id is not None:
             self._let_callbacks_return(self._last_pool_id)
         for pool in self._named.values():
@@ -284,10 +204,10 @@ class Client:
         It calls back one after another, so all that came before have
         returned when the last one has.
         """
-        library = _load()
+        library = prototypes.load()
         io, completion = self._open(pool_id, '', None), c_void_p()
         library.rados_aio_create_completion(
-            None, _IGNORE, _Callback(), byref(completion)
+            None, prototypes.IGNORE, prototypes.Callback(), byref(completion)
         )
         if library.rados_aio_stat(io, b'absent', completion, None, None) >= 0:
             library.rados_aio_wait_for_complete_and_cb(completion)
@@ -297,7 +217,7 @@ class Client:
     def submit(self, io: c_void_p, name: str, make: '_MakeSum') -> None:
         """Start a checksum of the object `name`."""
         self.enter()
-        library = _load()
+        library = prototypes.load()
         pending = _Pending(make.done)
         with self._lock:
             number = next(self._numbers)
@@ -313,7 +233,10 @@ class Client:
             )
             make.add_to(operation, pending)
             library.rados_aio_create_completion(
-                number, self._callback, _Callback(), byref(completion)
+                number,
+                self._callback,
+                prototypes.Callback(),
+                byref(completion),
             )
             result = library.rados_aio_read_op_operate(
                 operation, io, completion, name.encode(), 0
@@ -325,7 +248,7 @@ class Client:
             self._finish(number, result)
 
     def _complete(self, completion: int, number: int) -> None:
-        library = _load()
+        library = prototypes.load()
         result = library.rados_aio_get_return_value(completion)
         library.rados_aio_release(completion)
         self._finish(number, result)
@@ -351,7 +274,7 @@ class _MakeSum:
         answers EINVAL as soon as the object is shorter; without, it gives one
         value for what there is, and none if that is nothing.
         """
-        _load().rados_read_op_checksum(
+        prototypes.load().rados_read_op_checksum(
             *(operation, _XXHASH64, _SEED, len(_SEED)),
             *(self.offset, self.length, 0),
             *(byref(pending.answer), _ANSWER_BYTES, byref(pending.result)),
@@ -367,14 +290,14 @@ class Pool:
 
     def _check(self, result: int, what: str) -> int:
         self._client.notice(result)
-        return _check(result, what)
+        return prototypes.check(result, what)
 
     def close(self) -> None:
         """Let go of it, once; MUST NOT be used afterwards.
 
         Checksums in flight still end.
         """
-        _load().rados_ioctx_destroy(self.io)
+        prototypes.load().rados_ioctx_destroy(self.io)
         self._client.in_flight.leave()
 
     def checksum(
@@ -392,7 +315,7 @@ class Pool:
         Two threads MUST NOT do this on one pool at the same time.
         """
         size, time = c_uint64(), ctypes.c_long()
-        library = _load()
+        library = prototypes.load()
         result = library.rados_stat(
             self.io, name.encode(), byref(size), byref(time)
         )
@@ -409,9 +332,9 @@ class Pool:
         With MUST_RENEW a lock that is held lasts for so long again, ENOENT
         if it is not.
         """
-        until = _Timeval(int(duration_s), 0)
+        until = prototypes.Timeval(int(duration_s), 0)
         self._check(
-            _load().rados_lock_exclusive(
+            prototypes.load().rados_lock_exclusive(
                 *(self.io, name.encode(), lock.encode(), cookie.encode()),
                 *(b'', byref(until), flags),
             ),
@@ -421,7 +344,7 @@ class Pool:
     def unlock(self, name: str, lock: str, cookie: str) -> None:
         """Unlock what was locked over this connection."""
         self._check(
-            _load().rados_unlock(
+            prototypes.load().rados_unlock(
                 self.io, name.encode(), lock.encode(), cookie.encode()
             ),
             f'unlock object {name}',
@@ -430,7 +353,7 @@ class Pool:
     def break_lock(self, name: str, lock: str, locker: Locker) -> None:
         """Unlock what another has locked."""
         self._check(
-            _load().rados_break_lock(
+            prototypes.load().rados_break_lock(
                 *(self.io, name.encode(), lock.encode()),
                 *(locker.client.encode(), locker.cookie.encode()),
             ),
@@ -447,7 +370,7 @@ class Pool:
             for pair in zip(buffers, lengths, strict=True)
             for one in pair
         ]
-        count = _load().rados_list_lockers(
+        count = prototypes.load().rados_list_lockers(
             self.io, name.encode(), lock.encode(), byref(exclusive), *pairs
         )
         if count == -errno.ENOENT:

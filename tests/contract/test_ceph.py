@@ -1,0 +1,900 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What only real clusters can prove of clients.ceph.
+
+That what it writes past librbd is what librbd would have written, by Ceph's
+own programs; and that it gets along with crashes, hangs and other
+configurations. The contract is checked in test_clusters.py.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import functools
+import itertools
+import json
+from pathlib import Path
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import psutil
+import pytest
+import rados
+import rbd
+
+from dcn_distributor import exceptions
+from dcn_distributor.clients import ceph
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import storage
+from lab import deployment
+from tests import waiting
+from tests.contract import filling
+from tests.contract import real_clusters
+from tests.contract.filling import CHUNK
+from tests.contract.filling import noise
+from tests.contract.filling import OBJECT
+from tests.contract.filling import SIZE
+
+pytestmark = pytest.mark.lab
+
+World = real_clusters.RealWorld
+DRAFT = storage.DRAFT_SUFFIX
+HEAD = struct.pack('<Q', 2**64 - 2)
+GIB = 2**30
+
+
+class Here:
+    """The first site of the world: a cluster, and its administrator."""
+
+    def __init__(self, world: World, lab: deployment.Lab) -> None:
+        self.world = world
+        self.site = world.sites[0]
+        self.name = lab.sites[0]
+        self.lab = lab
+        self.conf = lab.ceph_conf(self.name, f'client.{real_clusters.USER}')
+        self.admin_conf = lab.ceph_conf(self.name)
+        self.opened: list[ceph.Cluster] = []
+        self.handle = rados.Rados(conffile=self.admin_conf)
+        self.handle.connect()
+        self.pool = self.handle.open_ioctx(self.site.pool)
+
+    def connect(
+        self,
+        conf: str | Path = '',
+        user: str = real_clusters.USER,
+        pool: str = '',
+        timeout_s: float = 10.0,
+        idle_s: float = 300.0,
+        identity: str = '',
+    ) -> ceph.Cluster:
+        """Give a cluster to be tried."""
+        cluster = ceph.Cluster(
+            sites.Cluster(str(conf or self.conf), user, pool or 'images'),
+            ceph.Options(
+                connections=2,
+                timeout_s=timeout_s,
+                idle_s=idle_s,
+                identity=identity,
+            ),
+        )
+        self.opened.append(cluster)
+        return cluster
+
+    def rbd(self, *arguments: str, **options: str | bytes) -> bytes:
+        """Run Ceph's program rbd as the administrator."""
+        return subprocess.run(
+            ['rbd', '--conf', self.admin_conf, '--pool', 'images', *arguments],
+            check=True,
+            stdout=subprocess.PIPE,
+            input=options.get('given'),
+        ).stdout
+
+    def command(self, **command: str | float) -> bytes:
+        """Give the monitors a command."""
+        number, answer, text = self.handle.mon_command(
+            json.dumps({'format': 'json', **command}), b''
+        )
+        assert number == 0, text
+        return bytes(answer)
+
+    def rbd_id(self, name: str) -> str:
+        """Read the internal id of an image."""
+        with rbd.Image(self.pool, name, read_only=True) as image:
+            return str(image.id())
+
+    def close(self) -> None:
+        """Close all."""
+        for cluster in self.opened:
+            cluster.close()
+        self.pool.close()
+        self.handle.shutdown()
+
+
+@pytest.fixture
+def here(
+    real_world_of_clusters: World, running_lab: deployment.Lab
+) -> Iterator[Here]:
+    made = Here(real_world_of_clusters, running_lab)
+    yield made
+    made.close()
+
+
+def _sparse() -> bytes:
+    """Return data with holes, the length of which is a multiple of nothing."""
+    data = bytearray(noise(6 * OBJECT + 12345))
+    data[OBJECT : 3 * OBJECT] = bytes(2 * OBJECT)
+    data[4 * OBJECT + CHUNK : 4 * OBJECT + 2 * CHUNK] = bytes(CHUNK)
+    return bytes(data)
+
+
+def _string(text: str) -> bytes:
+    return struct.pack('<I', len(text)) + text.encode()
+
+
+# -- by Ceph's own programs ---------------------------------------------------
+
+
+@pytest.fixture
+def copied(here: Here) -> tuple[images.ImageId, bytes]:
+    """Return a copy that was published, and its data."""
+    image_id = filling.new_id()
+    data = _sparse()
+    filling.publish(here.world, here.connect(), image_id, data)
+    return image_id, data
+
+
+def test_object_maps_pass_the_check_of_ceph(
+    here: Here, copied: tuple[images.ImageId, bytes]
+) -> None:
+    image_id, _ = copied
+
+    for name in (image_id, f'{image_id}@snap'):
+        here.rbd('object-map', 'check', name)
+
+        info = json.loads(here.rbd('info', '--format', 'json', name))
+        assert info['flags'] == []
+
+
+def test_usage_is_that_of_the_objects(
+    here: Here, copied: tuple[images.ImageId, bytes]
+) -> None:
+    image_id, data = copied
+
+    usage = json.loads(here.rbd('du', '--format', 'json', image_id))
+
+    by_snapshot = {
+        each.get('snapshot'): each['used_size'] for each in usage['images']
+    }
+    assert by_snapshot['snap'] == len(data) - 2 * OBJECT
+    assert by_snapshot[None] == 0
+
+
+@pytest.mark.parametrize('options', [(), ('--whole-object',)])
+def test_differences_are_right(
+    here: Here,
+    copied: tuple[images.ImageId, bytes],
+    options: tuple[str, ...],
+) -> None:
+    image_id, data = copied
+
+    extents = json.loads(
+        here.rbd('diff', '--format', 'json', *options, f'{image_id}@snap')
+    )
+    since = json.loads(
+        here.rbd(
+            *('diff', '--format', 'json', *options),
+            *('--from-snap', 'snap', image_id),
+        )
+    )
+
+    covered = bytearray(len(data))
+    for extent in extents:
+        offset, length = int(extent['offset']), int(extent['length'])
+        covered[offset : offset + length] = data[offset : offset + length]
+    assert covered == data
+    assert sum(int(extent['length']) for extent in extents) < len(data)
+    assert since == []
+
+
+def test_exported_difference_makes_the_image_again(
+    here: Here, copied: tuple[images.ImageId, bytes]
+) -> None:
+    image_id, data = copied
+    again = filling.new_id()
+    here.rbd('create', again, '--size', '1', '--object-size', str(OBJECT))
+
+    exported = here.rbd('export-diff', '--no-progress', image_id, '-')
+    here.rbd('import-diff', '--no-progress', '-', again, given=exported)
+
+    assert here.site.read(again, None) == data
+
+
+def test_flattened_clone_has_the_data(
+    here: Here, copied: tuple[images.ImageId, bytes]
+) -> None:
+    """A flattening clone reads what the object map of its parent names."""
+    image_id, data = copied
+    clone = filling.new_id()
+    here.site.clone(image_id, clone)
+
+    here.rbd('flatten', '--no-progress', clone)
+
+    assert here.site.read(clone, None) == data
+
+
+def test_invalid_object_maps_are_built_again(here: Here) -> None:
+    """Ceph believes no map that was flagged, whatever is in it."""
+    image_id, reference = filling.new_id(), filling.new_id()
+    here.site.put(reference, _sparse(), OBJECT)
+    copy = here.connect().open_copy(image_id, len(_sparse()), OBJECT)
+    numbers = filling.fill(here.world, copy, _sparse())
+    copy.take_snapshot()
+    header = f'rbd_header.{here.rbd_id(image_id + DRAFT)}'
+    _, context = here.pool.execute(header, 'rbd', 'get_snapcontext', b'')
+    both = struct.pack('<QQ', 3, 3)
+    here.pool.execute(header, 'rbd', 'set_flags', both)
+    here.pool.execute(header, 'rbd', 'set_flags', both + context[12:20])
+
+    copy.record_objects(numbers)
+    copy.rename()
+    copy.release()
+
+    seen, expected = here.site.look(image_id), here.site.look(reference)
+    assert seen.recorded == expected.recorded
+    assert seen.stored == expected.stored
+    for name in (image_id, f'{image_id}@snap'):
+        here.rbd('object-map', 'check', name)
+        info = json.loads(here.rbd('info', '--format', 'json', name))
+        assert info['flags'] == []
+
+
+# -- as clusters are configured -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        'rbd_default_features = 1',
+        'rbd_default_features = 125',
+        'rbd_default_features = layering,exclusive-lock,object-map',
+        'rbd_default_features = layering,exclusive-lock,journaling',
+        'rbd_default_data_pool = volumes',
+        'rbd_default_stripe_unit = 65536\nrbd_default_stripe_count = 4',
+    ],
+)
+def test_copy_has_what_the_configuration_gives(
+    here: Here, tmp_path: Path, option: str
+) -> None:
+    conf = tmp_path / 'ceph.conf'
+    conf.write_text(f'{Path(here.admin_conf).read_text()}\n{option}\n')
+    image_id, reference = filling.new_id(), filling.new_id()
+    own = ['rbd', '--conf', str(conf), '--pool', 'images', 'create', reference]
+    subprocess.run([*own, '--size', '1'], check=True)
+    with rbd.Image(here.pool, reference) as image:
+        features = image.features() & ~rbd.RBD_FEATURE_STRIPINGV2
+        data_pool = image.data_pool_id()
+    cluster = here.connect(conf, user='admin')
+
+    first = cluster.open_copy(image_id, len(_sparse()), OBJECT)
+    filling.write(here.world, first, 0, noise(CHUNK))
+    first.close()
+    copy = cluster.open_copy(image_id, len(_sparse()), OBJECT)
+    copy.record_objects(filling.fill(here.world, copy, _sparse()))
+    copy.take_snapshot()
+    copy.rename()
+    copy.release()
+
+    with rbd.Image(here.pool, image_id, read_only=True) as image:
+        assert image.features() == features
+        assert image.data_pool_id() == data_pool
+        assert (image.stripe_unit(), image.stripe_count()) == (OBJECT, 1)
+        assert image.flags() == 0
+    assert here.site.read(image_id) == _sparse()
+    assert here.site.read(image_id, None) == _sparse()
+    here.rbd('snap', 'unprotect', f'{image_id}@snap')
+    here.rbd('snap', 'purge', '--no-progress', image_id)
+    here.rbd('rm', '--no-progress', image_id)
+    assert here.site.strays() == frozenset()
+
+
+# -- what a crash leaves ------------------------------------------------------
+
+
+def _entry_only(here: Here, name: str) -> str:
+    rbd_id = uuid.uuid4().hex[:12]
+    entry = _string(name) + _string(rbd_id)
+    here.pool.execute('rbd_directory', 'rbd', 'dir_add_image', entry)
+    return rbd_id
+
+
+def _no_header(here: Here, name: str) -> None:
+    rbd_id = _entry_only(here, name)
+    here.pool.write_full(f'rbd_id.{name}', _string(rbd_id))
+
+
+def _empty_id(here: Here, name: str) -> None:
+    _entry_only(here, name)
+    here.pool.write_full(f'rbd_id.{name}', b'')
+
+
+def _no_map(here: Here, name: str) -> None:
+    rbd.RBD().create(here.pool, name, SIZE, 22)
+    here.pool.remove_object(f'rbd_object_map.{here.rbd_id(name)}')
+
+
+BEGUN = pytest.mark.parametrize(
+    'begin', [_entry_only, _no_header, _empty_id, _no_map]
+)
+
+
+@BEGUN
+def test_creation_that_was_cut_off_is_begun_anew(
+    here: Here, begin: Callable[[Here, str], object]
+) -> None:
+    image_id, reference = filling.new_id(), filling.new_id()
+    here.site.put(reference, noise(), OBJECT)
+    begin(here, image_id + DRAFT)
+
+    filling.publish(here.world, here.connect(), image_id, noise())
+
+    assert here.site.names() == {image_id, reference}
+    assert here.site.look(image_id) == here.site.look(reference)
+    assert not here.site.strays() | here.site.marks()
+
+
+@BEGUN
+def test_creation_that_was_cut_off_is_cleared(
+    here: Here, begin: Callable[[Here, str], object]
+) -> None:
+    image_id = filling.new_id()
+    begin(here, image_id + DRAFT)
+    cluster = here.connect()
+    assert image_id in cluster.leftovers()
+
+    cluster.clear(image_id, is_registered=False)
+
+    assert here.site.names() == frozenset()
+    assert not here.site.strays() | here.site.marks()
+    assert image_id not in cluster.leftovers()
+
+
+@pytest.mark.parametrize('begin', [_no_header, _empty_id, _no_map])
+def test_orphan_that_was_hardly_begun_is_removed(
+    here: Here, begin: Callable[[Here, str], object]
+) -> None:
+    image_id = filling.new_id()
+    begin(here, image_id)
+    cluster = here.connect()
+
+    cluster.remove_orphan(image_id)
+
+    assert here.site.names() == frozenset()
+    assert not here.site.strays() | here.site.marks()
+
+
+def _first_step(here: Here, image_id: images.ImageId, rbd_id: str) -> None:
+    here.pool.write_full(f'rbd_id.{image_id}', _string(rbd_id))
+
+
+def _second_step(here: Here, image_id: images.ImageId, rbd_id: str) -> None:
+    _first_step(here, image_id, rbd_id)
+    here.pool.execute(
+        'rbd_directory',
+        'rbd',
+        'dir_rename_image',
+        _string(image_id + DRAFT) + _string(image_id) + _string(rbd_id),
+    )
+
+
+STEPS = pytest.mark.parametrize('step', [_first_step, _second_step])
+
+
+def _cut_off_rename(
+    here: Here, step: Callable[[Here, images.ImageId, str], None]
+) -> tuple[ceph.Cluster, images.ImageId]:
+    """Leave a copy in the midst of its renaming."""
+    image_id = filling.new_id()
+    cluster = here.connect()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    copy.record_objects(filling.fill(here.world, copy, noise()))
+    copy.close()
+    step(here, image_id, here.rbd_id(image_id + DRAFT))
+    return cluster, image_id
+
+
+@STEPS
+def test_renaming_that_was_cut_off_is_finished(
+    here: Here, step: Callable[[Here, images.ImageId, str], None]
+) -> None:
+    cluster, image_id = _cut_off_rename(here, step)
+    reference = filling.new_id()
+    here.site.put(reference, noise(), OBJECT)
+
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    copy.record_objects([0, 1, 2])
+    copy.rename()
+    copy.release()
+
+    assert here.site.names() == {image_id, reference}
+    assert here.site.look(image_id) == here.site.look(reference)
+    assert not here.site.strays() | here.site.marks()
+
+
+@STEPS
+@pytest.mark.parametrize('by', ['clear', 'discard'])
+def test_renaming_that_was_cut_off_is_cleared(
+    here: Here, step: Callable[[Here, images.ImageId, str], None], by: str
+) -> None:
+    cluster, image_id = _cut_off_rename(here, step)
+
+    if by == 'clear':
+        cluster.clear(image_id, is_registered=False)
+    else:
+        cluster.open_copy(image_id, SIZE, OBJECT).discard()
+
+    assert here.site.names() == frozenset()
+    assert not here.site.strays() | here.site.marks()
+
+
+def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
+    """Neither its claim, nor a watcher or lock on the image."""
+    for _ in range(3):
+        image_id = filling.new_id()
+        here.site.abandon(image_id, SIZE, OBJECT, ((0, noise(CHUNK)),))
+        cluster = here.connect()
+
+        began_s = time.monotonic()
+        copy = cluster.open_copy(image_id, SIZE, OBJECT)
+        assert not copy.is_fresh
+        copy.record_objects(filling.fill(here.world, copy, noise()))
+        copy.discard()
+
+        assert time.monotonic() - began_s < 10
+        assert here.site.names() == frozenset()
+
+
+_HOLDER = """
+import sys, time
+from dcn_distributor.clients import ceph
+from dcn_distributor.core import sites
+conf, user, pool, image_id = sys.argv[1:]
+options = ceph.Options(connections=1, identity='agent of another host')
+cluster = ceph.Cluster(sites.Cluster(conf, user, pool), options)
+copy = cluster.open_copy(image_id, 4096, 2**22)
+print('held', flush=True)
+sys.stdin.read()
+"""
+
+
+def test_claim_of_another_host_lasts_until_it_expires(here: Here) -> None:
+    image_id = filling.new_id()
+    cluster = here.connect()
+    arguments = (here.conf, real_clusters.USER, 'images', image_id)
+    with subprocess.Popen(
+        [sys.executable, '-c', _HOLDER, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b'held\n'
+        # It is renewed: it lasts for longer than the lock does.
+        waiting.passes(33)
+        with pytest.raises(exceptions.CopyInProgress, match='another host'):
+            cluster.open_copy(image_id, 4096, OBJECT)
+        holder.kill()
+    killed_s = time.monotonic()
+
+    def is_free() -> bool:
+        with contextlib.suppress(exceptions.CopyInProgress):
+            cluster.open_copy(image_id, 4096, OBJECT).discard()
+            return True
+        return False
+
+    assert not is_free()
+    waiting.until('the claim is free', is_free)
+    assert 15 < time.monotonic() - killed_s < 60
+
+
+# -- repair -------------------------------------------------------------------
+
+
+def test_object_written_after_the_snapshot_is_left_alone(here: Here) -> None:
+    """Its snapshot has data of its own that a repair would not reach."""
+    image_id = filling.new_id()
+    here.site.put(image_id, noise(), OBJECT)
+    here.site.overwrite(image_id, 0, b'of the owner')
+    copy = here.connect().open_published(image_id)
+
+    end = filling.answer(
+        here.world, functools.partial(copy.write, 0, noise(CHUNK, seed=1))
+    )
+
+    assert isinstance(end, exceptions.VerificationFailed)
+    assert filling.write(here.world, copy, OBJECT, noise(CHUNK, 2)) == CHUNK
+    copy.release()
+    assert here.site.read(image_id)[:OBJECT] == noise()[:OBJECT]
+    assert here.site.read(image_id, None).startswith(b'of the owner')
+    assert here.site.read(image_id)[OBJECT:][:CHUNK] == noise(CHUNK, seed=2)
+
+
+# -- large and sparse ---------------------------------------------------------
+
+
+def test_image_of_a_tebibyte_costs_what_it_holds(here: Here) -> None:
+    size_bytes, object_bytes = 1024 * GIB, 8 << 20
+    offsets = (0, 500 * GIB + CHUNK, size_bytes - CHUNK)
+    image_id = filling.new_id()
+    cluster = here.connect()
+    began_s = time.monotonic()
+
+    copy = cluster.open_copy(image_id, size_bytes, object_bytes)
+    for offset in offsets:
+        filling.write(here.world, copy, offset, noise(CHUNK))
+    copy.record_objects({offset // object_bytes for offset in offsets})
+    copy.rename()
+    image = cluster.open_snapshot(image_id)
+    extents = list(image.extents())
+    image.close()
+    spent_s = time.monotonic() - began_s
+    copy.discard()
+
+    assert sum(extent.length for extent in extents) <= 3 * object_bytes
+    for extent, offset in zip(extents, offsets, strict=True):
+        assert extent.offset <= offset < extent.end
+    assert spent_s < 10
+    assert time.monotonic() - began_s < 30
+    assert here.site.names() == frozenset()
+    assert here.site.strays() == frozenset()
+
+
+# -- hangs, lost connections, full clusters -----------------------------------
+
+
+@contextlib.contextmanager
+def _frozen(here: Here) -> Iterator[None]:
+    # An OSD without peers that was halted for longer than its lease on a
+    # placement group (16 s) may wait for ever to be allowed to read from it:
+    # 'laggy'. The lease is renewed every eight seconds.
+    here.command(
+        prefix='osd pool set',
+        pool=here.site.pool,
+        var='read_lease_interval',
+        val='3600',
+    )
+    waiting.passes(9)
+    service = here.lab.service(f'ceph-{here.name}')
+    service.freeze()
+    try:
+        yield
+    finally:
+        service.thaw()
+
+
+def _ended_within(seconds: float, call: Callable[[], object]) -> object:
+    """Return what a call raises, or gives; fail if it takes too long."""
+    began_s = time.monotonic()
+    try:
+        end = call()
+    except exceptions.DistributorError as exc:
+        end = exc
+    assert time.monotonic() - began_s < seconds
+    return end
+
+
+def test_hung_cluster_ends_every_call_and_stops_no_other(here: Here) -> None:
+    timeout_s = 3.0
+    # librados looks at its time-outs now and then only.
+    patience_s = 3 * timeout_s + 10
+    image_id, published, other_id = (filling.new_id() for _ in range(3))
+    here.site.put(published, noise(), OBJECT)
+    hung = here.connect(timeout_s=timeout_s)
+    other = here.world.sites[1].connect()
+    copy = hung.open_copy(image_id, SIZE, OBJECT)
+    copy.take_snapshot()
+    image = hung.open_snapshot(published)
+    ends: list[object] = []
+
+    with _frozen(here):
+        for call in (
+            functools.partial(copy.write, 0, noise(CHUNK)),
+            functools.partial(copy.read, 0, CHUNK),
+            functools.partial(copy.checksum, 0, CHUNK),
+            functools.partial(image.read, 0, CHUNK),
+            functools.partial(image.checksum, 0, CHUNK),
+        ):
+            # They return at once.
+            assert _ended_within(1, lambda c=call: c(ends.append)) is None
+        began_s = time.monotonic()
+        filling.publish(here.world, other, other_id, noise())
+        assert time.monotonic() - began_s < timeout_s
+        waiting.until('all have ended', lambda: len(ends) == 5, patience_s)
+        for call in (
+            lambda: copy.record_objects([0]),
+            copy.rename,
+            lambda: hung.remains(image_id),
+            lambda: hung.open_snapshot(published),
+            lambda: hung.open_copy(filling.new_id(), SIZE, OBJECT),
+        ):
+            ends.append(_ended_within(patience_s, call))
+        _ended_within(5, copy.close)
+        _ended_within(5, image.close)
+        _ended_within(10, hung.close)
+
+    for end in ends:
+        assert isinstance(end, exceptions.ClusterUnavailable)
+    again = here.connect()
+    waiting.until('it answers', lambda: again.remains(image_id).has_draft)
+    filling.read_all(here.world, again.open_snapshot(published))
+
+
+def test_copy_goes_on_after_a_short_hang(here: Here) -> None:
+    image_id = filling.new_id()
+    copy = here.connect(timeout_s=15).open_copy(image_id, SIZE, OBJECT)
+    ends: list[object] = []
+
+    with _frozen(here):
+        copy.write(0, noise()[:CHUNK], ends.append)
+        waiting.passes(3)
+        assert ends == []
+
+    waiting.until('it is written', lambda: ends)
+    assert ends == [CHUNK]
+    copy.record_objects(filling.fill(here.world, copy, noise()))
+    copy.rename()
+    copy.release()
+    assert here.site.read(image_id) == noise()
+
+
+def test_blocklisted_client_connects_again(here: Here) -> None:
+    cluster = here.connect()
+    image_id = filling.new_id()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    filling.write(here.world, copy, 0, noise(CHUNK))
+    # All clients of this host, but not the servers, whose nonces differ.
+    sessions = json.loads(
+        subprocess.run(
+            ['ceph', '--conf', here.admin_conf, 'tell', 'mon.a', 'sessions'],
+            check=True,
+            capture_output=True,
+        ).stdout
+    )
+    addresses = [
+        session['addrs']['addrvec'][0]
+        for session in sessions
+        if session['entity_name'] == f'client.{real_clusters.USER}'
+    ]
+    assert addresses
+    for address in addresses:
+        here.command(
+            prefix='osd blocklist',
+            blocklistop='add',
+            addr=f'{address["addr"]}/{address["nonce"]}',
+        )
+
+    def is_refused() -> bool:
+        end = filling.answer(
+            here.world, functools.partial(copy.write, 0, noise(CHUNK))
+        )
+        return isinstance(end, exceptions.ClusterUnavailable)
+
+    waiting.until('the client is refused', is_refused)
+
+    copy.close()
+
+    def is_answered() -> bool:
+        with contextlib.suppress(exceptions.TemporaryError):
+            return cluster.remains(image_id).has_draft
+        return False
+
+    waiting.until('the cluster answers', is_answered)
+
+    def is_cleared() -> bool:
+        with contextlib.suppress(exceptions.TemporaryError):
+            return cluster.clear(image_id, is_registered=False)
+        return False
+
+    waiting.until('the claim is free', is_cleared)
+    here.command(prefix='osd blocklist clear')
+
+
+def _set_full_ratios(here: Here, ratio: float) -> None:
+    """Set all three: an OSD takes the highest."""
+    for name in ('nearfull', 'backfillfull', 'full'):
+        here.command(prefix=f'osd set-{name}-ratio', ratio=ratio)
+
+
+def test_full_cluster_is_told_as_such(here: Here) -> None:
+    cluster = here.connect(timeout_s=5)
+    copy = cluster.open_copy(filling.new_id(), GIB, OBJECT)
+    copy.take_snapshot()
+    # What only replaces data is written all the same.
+    offsets = itertools.count(0, CHUNK)
+
+    def write() -> object:
+        return filling.answer(
+            here.world,
+            functools.partial(copy.write, next(offsets), noise(CHUNK)),
+        )
+
+    _set_full_ratios(here, 1e-6)
+    try:
+        waiting.until(
+            'the cluster is full',
+            lambda: isinstance(write(), exceptions.StoreFull),
+        )
+        with pytest.raises(exceptions.StoreFull):
+            cluster.open_copy(filling.new_id(), SIZE, OBJECT)
+        # The claim is held for longer than it lasts.
+        waiting.passes(32)
+        assert isinstance(write(), exceptions.StoreFull)
+    finally:
+        _set_full_ratios(here, 0.95)
+
+    waiting.until('there is space', lambda: write() == CHUNK)
+    copy.discard()
+
+
+def _streams() -> int:
+    return len(
+        [
+            connection
+            for connection in psutil.Process().net_connections('tcp')
+            if connection.status == psutil.CONN_ESTABLISHED
+        ]
+    )
+
+
+def test_idle_connections_are_closed_and_come_back(here: Here) -> None:
+    before = _streams()
+    cluster = here.connect(idle_s=1)
+    image_id = filling.new_id()
+    here.site.put(image_id, noise(), OBJECT)
+    with contextlib.closing(cluster.open_snapshot(image_id)) as image:
+        waiting.passes(7)
+        assert filling.read_all(here.world, image) == noise()
+        assert _streams() > before
+
+    waiting.until('all are closed', lambda: _streams() <= before, 30)
+
+    image = cluster.open_snapshot(image_id)
+    assert filling.read_all(here.world, image) == noise()
+
+
+# -- what check() says --------------------------------------------------------
+
+
+def _user(here: Here, tmp_path: Path, name: str, *caps: str) -> Path:
+    """Make a user with these caps; give a ceph.conf for it."""
+    answer = here.handle.mon_command(
+        json.dumps(
+            {
+                'prefix': 'auth get-or-create',
+                'entity': f'client.{name}',
+                'caps': caps,
+            }
+        ),
+        b'',
+    )
+    assert answer[0] == 0, answer
+    return _conf(here, tmp_path, answer[1])
+
+
+def _conf(here: Here, tmp_path: Path, keyring: bytes) -> Path:
+    path = tmp_path / 'keyring'
+    path.touch(0o600)
+    path.write_bytes(keyring)
+    lines = [
+        line
+        for line in Path(here.admin_conf).read_text().splitlines()
+        if not line.startswith('keyring')
+    ]
+    conf = tmp_path / 'ceph.conf'
+    conf.write_text('\n'.join([*lines, f'keyring = {path}', '']))
+    return conf
+
+
+@pytest.mark.parametrize(
+    'caps',
+    [
+        ('mon', 'profile rbd', 'osd', 'profile rbd-read-only pool=images'),
+        ('mon', 'profile rbd', 'osd', 'profile rbd pool=vms'),
+    ],
+    ids=['read only', 'another pool'],
+)
+def test_lacking_caps_are_told_with_the_remedy(
+    here: Here, tmp_path: Path, caps: tuple[str, ...]
+) -> None:
+    conf = _user(here, tmp_path, 'narrow', *caps)
+    try:
+        with pytest.raises(
+            exceptions.AccessDenied,
+            match=r"ceph auth caps client.narrow mon 'profile rbd' osd "
+            r"'profile rbd pool=images'",
+        ):
+            here.connect(conf, user='narrow').check()
+    finally:
+        here.command(prefix='auth rm', entity='client.narrow')
+
+
+def test_wrong_key_is_told(here: Here, tmp_path: Path) -> None:
+    key = 'AQBmXmBnAAAAABAAAAAAAAAAAAAAAAAAAAAAAA=='
+    conf = _conf(
+        here,
+        tmp_path,
+        f'[client.{real_clusters.USER}]\n\tkey = {key}\n'.encode(),
+    )
+
+    with pytest.raises(exceptions.AccessDenied, match='ceph auth get client'):
+        here.connect(conf).check()
+
+
+def test_missing_files_are_told(here: Here, tmp_path: Path) -> None:
+    missing = tmp_path / 'none.conf'
+    keyless = _conf(here, tmp_path, b'')
+
+    with pytest.raises(exceptions.ConfigError, match=str(missing)):
+        here.connect(missing).check()
+    with pytest.raises(exceptions.AccessDenied, match=str(keyless)):
+        here.connect(keyless).check()
+
+
+def test_missing_pool_is_told(here: Here) -> None:
+    with pytest.raises(exceptions.ConfigError, match='no pool nowhere'):
+        here.connect(pool='nowhere').check()
+
+
+# -- one process, many clusters -----------------------------------------------
+
+
+def test_clusters_are_closed_in_the_midst_of_all(here: Here) -> None:
+    """Librados and librbd crash if a handle is closed that is in use."""
+    published = filling.new_id()
+    here.site.put(published, noise(), OBJECT)
+    for number in range(12):
+        cluster = here.connect()
+        if number % 3 == 0:
+            assert cluster.fsid
+        elif number % 3 == 1:
+            image = cluster.open_snapshot(published)
+            for offset in range(0, 2 * OBJECT, CHUNK):
+                image.read(offset, CHUNK, lambda _: None)
+                image.checksum(offset, CHUNK, lambda _: None)
+        else:
+            copy = cluster.open_copy(filling.new_id(), SIZE, OBJECT)
+            for offset in range(0, 2 * OBJECT, CHUNK):
+                copy.write(offset, noise(CHUNK), lambda _: None)
+                copy.checksum(offset, CHUNK, lambda _: None)
+                copy.read(offset, CHUNK, lambda _: None)
+        cluster.close()
+
+    assert filling.read_all(
+        here.world, here.connect().open_snapshot(published)
+    )
+
+
+def test_no_thread_is_left(here: Here) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    image_id = filling.new_id()
+    cluster = here.connect()
+    filling.publish(here.world, cluster, image_id, noise())
+
+    cluster.close()
+
+    waiting.until(
+        'its threads have ended',
+        lambda: {t.name for t in threading.enumerate()} <= before,
+    )
