@@ -35,7 +35,10 @@ def explained(cloud, agent, image_id):
     agent.change(FAST)
     cloud.wait_for_copies(image_id)
     cloud.check_settled(image_id, cloud.lab.sites)
-    assert reason in agent.log
+    # Which stores a request was for may change between two looks.
+    begin = reason.partition(image_id)[0]
+    assert 'engine=rbd-stream seconds=0.0 reason=wanted' in agent.log
+    assert f'; {begin}' in agent.log
     return reason
 
 
@@ -101,23 +104,3 @@ def test_a_store_unknown_to_the_api_is_told_and_the_others_served(cloud):
     reason = operators.Operator(agent).explain(image_id)['dcn1']['reason']
     assert 'Glance has no store dcn1' in reason
     cloud.check_settled(image_id, {'central', 'dcn0'})
-
-
-def test_a_policy_that_asks_for_copy_image_never_gets_a_stream(cloud):
-    host = cloud.at_host(
-        fake_glance.Settings(enabled_import_methods=('glance-direct',))
-    )
-    agent = cloud.agent(host, cloud.streaming('copy-image'))
-    agent.start()
-    image_id = cloud.upload()
-    operator = operators.Operator(agent)
-
-    waiting.until(
-        'it is told that none can serve',
-        lambda: (
-            'the policies ask for copy-image, which cannot serve'
-            in operator.explain(image_id)['dcn0']['engine_reason']
-        ),
-    )
-
-    cloud.check_settled(image_id, {'central'})
