@@ -100,6 +100,23 @@ class Imports:
         self._books.begun(image, plan, routes)
         return booking.Outcome(plan.look_again_s)
 
+    def let_go(self, image_id: images.ImageId) -> None:
+        """Say where an import may leave a copy, as its image is gone.
+
+        Glance writes the store at hand to its end, fails to list the copy,
+        and removes it from nowhere (seen with 25.1 and 33).
+        """
+        request = self._books.ledger.history(image_id).request
+        if request is not None and request.engine == histories.COPY_IMAGE:
+            LOG.warning(
+                'image=%s was deleted while Glance copied it to %s: Glance '
+                'may leave what it was writing. Look for that with: '
+                'dcn-distributor clean %s',
+                image_id,
+                ', '.join(sorted(request.stores)),
+                image_id,
+            )
+
     # -- what became of the import under way
 
     def _judge(

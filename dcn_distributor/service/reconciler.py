@@ -252,6 +252,7 @@ class Reconciler:
         if self._ways.streams.let_go(image_id):
             self._books.ledger.hand_back(image_id)
             return booking.Outcome(look_again_s=1.0)
+        self._ways.imports.let_go(image_id)
         self._order_book.forget(image_id)
         self._books.ledger.forget(image_id)
         return booking.Outcome()

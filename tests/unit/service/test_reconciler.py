@@ -415,7 +415,7 @@ def test_a_higher_priority_goes_first_when_copies_wait():
     assert set(order) == {*many, boss}
 
 
-def test_an_image_deleted_while_it_is_copied_is_forgotten():
+def test_an_image_deleted_while_it_is_copied_is_forgotten(caplog):
     world = worlds.World()
     image_id = world.add()
     world.run(2)
@@ -425,6 +425,18 @@ def test_an_image_deleted_while_it_is_copied_is_forgotten():
 
     assert image_id not in world.ledger.remembered()
     assert not world.ledger.load.running
+    assert f'dcn-distributor clean {image_id}' in caplog.text
+
+
+def test_an_image_deleted_when_it_was_copied_leaves_nothing(caplog):
+    world = worlds.World()
+    image_id = world.add()
+    world.run(60)
+    world.glance.delete(image_id)
+
+    world.run(60)
+
+    assert image_id not in caplog.text
 
 
 def test_an_image_deactivated_while_it_is_copied_is_left_alone():
