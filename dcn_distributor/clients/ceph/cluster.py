@@ -41,6 +41,7 @@ class Cluster:
     def __init__(
         self, settings: sites.Cluster, options: ceph_options.Options
     ) -> None:
+        memory.share_heap()
         self._settings = settings
         self._options = options
         self._connections = ceph_connections.Connections(settings, options)

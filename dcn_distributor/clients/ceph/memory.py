@@ -16,7 +16,8 @@ has dozens, and glibc keeps what is freed in the heaps of its arenas. To use
 that again costs nothing, where a page that is new costs microseconds: as
 much processor time for 1 GiB as all the rest of a copy. So it is kept for a
 while, and given back each time so much was read, and when nothing is open any
-more.
+more. And all threads allocate from the same heap: chunks are few and large,
+so nobody waits, and what one thread has freed serves the next.
 """
 
 import ctypes
@@ -24,6 +25,9 @@ import functools
 from typing import Any
 
 EVERY_BYTES = 128 << 20
+
+# malloc.h
+_M_ARENA_MAX = -8
 
 
 @functools.cache
@@ -40,3 +44,14 @@ def give_back() -> None:
     library = _library()
     if library is not None:
         library.malloc_trim(0)
+
+
+@functools.cache
+def share_heap() -> None:
+    """Have threads that begin later share one heap, where the C library can.
+
+    It holds for the whole process: 40 MiB less of 220 in a copy to one site.
+    """
+    library = _library()
+    if library is not None:
+        library.mallopt(_M_ARENA_MAX, 1)
