@@ -19,6 +19,7 @@
         GlanceUnavailable     no answer, a 5xx, a time-out, too many requests
         BusUnavailable        the message bus does not answer
         ClusterUnavailable    a Ceph cluster gives no answer in time
+        SourceUnavailable     a copy cannot be read, another one may
         StoreFull             no space, or no quota, for one more copy
         ImportInProgress      another import holds the image's lock
         CopyInProgress        another process makes or repairs this copy
@@ -72,6 +73,13 @@ class BusUnavailable(TemporaryError):
 
 class ClusterUnavailable(TemporaryError):
     """A Ceph cluster does not answer, or its connection was lost."""
+
+
+class SourceUnavailable(TemporaryError):
+    """No target's fault: the copy that is read fails, or is not the image.
+
+    Another source may serve, or the same one later.
+    """
 
 
 class StoreFull(TemporaryError):

@@ -167,7 +167,9 @@ class Report:
     """One transfer at one moment. Times are in seconds since the epoch.
 
     `read_bytes` is what was read from the source. `ended_s` is None while
-    it runs.
+    it runs. `failed_source` is the source's store if it began to be read and
+    failed, or is not the image: the lanes that it ended have an error that
+    says so.
     """
 
     image_id: images.ImageId
@@ -178,3 +180,4 @@ class Report:
     ended_s: float | None
     read_bytes: int
     lanes: tuple[Lane, ...]
+    failed_source: images.StoreId | None = None

@@ -85,6 +85,9 @@ class Pipeline:
     """See the module.
 
     :param lane_count: lanes are numbered from 0, and begin with lane_began()
+
+    :ivar source_error: what was wrong with the source, if anything; that
+        ended all lanes that were not filled, and is their error
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Pipeline:
             for number in range(lane_count)
         ]
         self.read_bytes = 0
+        self.source_error: exceptions.DistributorError | None = None
         self._cursor = 0
         self._readers: dict[int, set[int]] = {}
         self._digests = array('Q', [0]) * len(chunks)
@@ -401,8 +405,9 @@ class Pipeline:
     # -- failures of all lanes
 
     def _give_up(self, error: exceptions.DistributorError) -> None:
+        self.source_error = self.source_error or error
         for lane in self._live():
-            self.lane_failed(lane.number, error)
+            self.lane_failed(lane.number, self.source_error)
 
     def _unsteady(self, index: int) -> exceptions.DistributorError:
         return exceptions.VerificationFailed(

@@ -38,25 +38,50 @@ class Opened:
 def open_first(sources: Sequence[Source], image: images.Image) -> Opened:
     """Open the first copy that can be opened and has the image's size.
 
-    Raises what the first source raised if none has one, CopyNotFound if
-    there are none.
+    Raises SourceUnavailable if none has one and it may be tried again; what
+    the first source raised if that is useless with all of them; CopyNotFound
+    if there are none.
     """
     refusals: list[exceptions.DistributorError] = []
+    reasons: list[str] = []
     for source in sources:
         try:
-            readable = source.cluster.open_snapshot(image.id)
+            return Opened(source.store, _open(source, image))
         except exceptions.DistributorError as exc:
             refusals.append(exc)
-            continue
-        if readable.size_bytes == image.size_bytes:
-            return Opened(source.store, readable)
-        refusals.append(
-            exceptions.VerificationFailed(
-                f'the copy in {source.store} has {readable.size_bytes} bytes, '
-                f'and the image {image.size_bytes}'
-            )
-        )
-        readable.close()
-    error = type(refusals[0]) if refusals else exceptions.CopyNotFound
-    reasons = '; '.join(map(str, refusals)) or 'no site holds one'
-    raise error(f'no copy of image {image.id} can be read: {reasons}')
+            reasons.append(f'{source.store}: {exc}')
+    error: type[exceptions.DistributorError] = exceptions.CopyNotFound
+    if any(isinstance(e, exceptions.TemporaryError) for e in refusals):
+        error = exceptions.SourceUnavailable
+    elif refusals:
+        error = type(refusals[0])
+    told = '; '.join(reasons) or 'no site holds one'
+    raise error(f'no copy of image {image.id} can be read: {told}')
+
+
+def blame(
+    store: images.StoreId,
+    error: exceptions.DistributorError,
+    *,
+    is_last: bool,
+) -> exceptions.DistributorError:
+    """Say of what went wrong that it was the source.
+
+    That its bytes are not the image's is for good only if it is the last
+    source: no other is left that might hold them.
+    """
+    kind: type[exceptions.DistributorError] = exceptions.SourceUnavailable
+    if is_last and isinstance(error, exceptions.VerificationFailed):
+        kind = exceptions.VerificationFailed
+    return kind(f'source {store}: {error}')
+
+
+def _open(source: Source, image: images.Image) -> storage.Readable:
+    readable = source.cluster.open_snapshot(image.id)
+    if readable.size_bytes == image.size_bytes:
+        return readable
+    readable.close()
+    raise exceptions.VerificationFailed(
+        f'the copy has {readable.size_bytes} bytes, and the image '
+        f'{image.size_bytes}'
+    )

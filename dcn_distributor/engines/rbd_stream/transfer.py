@@ -14,6 +14,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+import functools
 import hashlib
 import threading
 import time
@@ -45,6 +46,8 @@ class Transfer:
     """See the module. run() is for one thread, all else for any.
 
     :param sources: where to read, the first that can be opened
+    :param doubted: stores among them whose copy was read before, and was
+        not the image
     :param on_change: called when a delivery has ended, and at the end
     """
 
@@ -57,10 +60,12 @@ class Transfer:
         tuning: transfers.Tuning,
         *,
         on_change: Callable[[], None],
+        doubted: frozenset[images.StoreId] = frozenset(),
     ) -> None:
         self.image = image
         self.stores = frozenset(target.store for target in targets)
         self._sources = sources
+        self._doubted = doubted
         self._tuning = tuning
         self._on_change = on_change
         self._cancelled = threading.Event()
@@ -68,6 +73,7 @@ class Transfer:
         self._started_s = time.time()
         self._ended_s: float | None = None
         self._source_store: images.StoreId | None = None
+        self._failed_source: images.StoreId | None = None
         self._notes: tuple[str, ...] = ()
         self._state = threading.Lock()
         self._drive: drives.Drive | None = None
@@ -141,6 +147,7 @@ class Transfer:
             ended_s=self._ended_s,
             read_bytes=0 if pipeline is None else pipeline.read_bytes,
             lanes=lanes,
+            failed_source=self._failed_source,
         )
 
     # -- the transfer itself
@@ -159,7 +166,7 @@ class Transfer:
         else:
             try:
                 self._source_store = source.store
-                self._copy(source.readable)
+                self._copy(source)
             finally:
                 source.readable.close()
         for delivery in self._deliveries:
@@ -167,7 +174,7 @@ class Transfer:
         self._ended_s = time.time()
         self._on_change()
 
-    def _copy(self, source: storage.Readable) -> None:
+    def _copy(self, source: sourcing.Opened) -> None:
         try:
             drive = self._build(source)
             with self._state:
@@ -182,13 +189,19 @@ class Transfer:
             LOG.exception('image=%s: a bug in rbd-stream', self.image.id)
             self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
 
-    def _build(self, source: storage.Readable) -> drives.Drive:
+    def _build(self, opened: sourcing.Opened) -> drives.Drive:
+        source = opened.readable
         chunk_bytes = min(
             self._tuning.chunk_bytes,
             source.object_bytes,
             *(d.target.object_bytes for d in self._deliveries),
         )
-        chunks = chunking.cut(source.size_bytes, chunk_bytes, source.extents())
+        try:
+            chunks = chunking.cut(
+                source.size_bytes, chunk_bytes, source.extents()
+            )
+        except exceptions.DistributorError as exc:
+            raise self._blame(opened.store, exc) from exc
         hash_algo = self._hash_algo()
         rules = pipelines.Rules(
             window_bytes=max(self._tuning.window_bytes, chunk_bytes),
@@ -206,7 +219,7 @@ class Transfer:
             source,
             drives.ThreadedHasher(chunks, hash_algo) if hash_algo else None,
             filled=self._was_filled,
-            lost=lambda number, exc: self._deliveries[number].give_up(exc),
+            lost=functools.partial(self._was_lost, opened.store),
             clock=time.monotonic,
         )
 
@@ -229,6 +242,24 @@ class Transfer:
         self._deliveries[number].was_filled(
             lane.objects(self._deliveries[number].target.object_bytes)
         )
+
+    def _was_lost(
+        self,
+        source: images.StoreId,
+        number: int,
+        error: exceptions.DistributorError,
+    ) -> None:
+        assert self._pipeline is not None
+        if error is self._pipeline.source_error:
+            error = self._blame(source, error)
+        self._deliveries[number].give_up(error)
+
+    def _blame(
+        self, source: images.StoreId, error: exceptions.DistributorError
+    ) -> exceptions.DistributorError:
+        self._failed_source = source
+        untried = {one.store for one in self._sources} - self._doubted
+        return sourcing.blame(source, error, is_last=untried <= {source})
 
     def _give_up(self, error: exceptions.DistributorError) -> None:
         for delivery in self._deliveries:

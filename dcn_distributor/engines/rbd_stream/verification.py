@@ -227,7 +227,7 @@ class Verification:
             ),
             source.extents(),
         )
-        self._pipeline = pipelines.Pipeline(
+        pipeline = pipelines.Pipeline(
             chunks,
             len(copies),
             pipelines.Rules(
@@ -239,17 +239,24 @@ class Verification:
             ),
             token_bucket.TokenBucket(self._tuning.rate_bytes_s),
         )
-        self._under_way = names, self._pipeline
+        self._pipeline = pipeline
+        self._under_way = names, pipeline
         lost: dict[int, exceptions.DistributorError] = {}
+
+        def was_lost(number: int, error: exceptions.DistributorError) -> None:
+            if error is pipeline.source_error:
+                error = sources.blame(self._source.store, error, is_last=True)
+            lost[number] = error
+
         drive = drives.Drive(
             chunks,
-            self._pipeline,
+            pipeline,
             source,
             drives.ThreadedHasher(chunks, self._image.hash_algo or '')
             if expected_hash
             else None,
             filled=lambda number: None,
-            lost=lost.__setitem__,
+            lost=was_lost,
             clock=time.monotonic,
         )
         for number, copy in enumerate(copies):

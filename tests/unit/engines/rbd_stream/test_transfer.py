@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One transfer on a cloud in memory: whose fault what goes wrong is."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import random
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import sources
+from dcn_distributor.engines.rbd_stream import targets
+from dcn_distributor.engines.rbd_stream import transfer as transferring
+from tests.fakes import clusters
+from tests.unit.engines.rbd_stream import clouds
+
+CENTRAL, DCN0, DCN1 = (images.StoreId(store) for store in clouds.STORES)
+CONTENT = random.Random(5).randbytes(3000)
+
+
+@pytest.fixture
+def cloud() -> Iterator[clouds.Cloud]:
+    made = clouds.Cloud()
+    yield made
+    made.close()
+
+
+def stream(
+    cloud: clouds.Cloud,
+    image: images.Image,
+    read: Sequence[images.StoreId] = (CENTRAL,),
+    to: Sequence[images.StoreId] = (DCN0,),
+    doubted: frozenset[images.StoreId] = frozenset(),
+    verify: transfers.Verify = transfers.Verify.FULL,
+) -> transfers.Report:
+    """Run a transfer to its end."""
+
+    def handle(store: images.StoreId) -> clusters.FakeCluster:
+        return clusters.FakeCluster(cloud.cephs[store])
+
+    transfer = transferring.Transfer(
+        image,
+        [sources.Source(store, handle(store)) for store in read],
+        [
+            targets.Target(
+                sites.SiteName(store), store, handle(store), clouds.OBJECT
+            )
+            for store in to
+        ],
+        cloud.glance,
+        transfers.Tuning(
+            chunk_bytes=clouds.CHUNK,
+            window_bytes=4 * clouds.CHUNK,
+            verify=verify,
+        ),
+        on_change=lambda: None,
+        doubted=doubted,
+    )
+    transfer.run()
+    return transfer.report()
+
+
+def with_copy_at_dcn1(cloud: clouds.Cloud) -> images.Image:
+    image = cloud.add(CONTENT)
+    report = stream(cloud, image, to=[DCN1])
+    assert report.lanes[0].error is None
+    return cloud.glance.get(image.id)
+
+
+def errors(report: transfers.Report) -> list[type]:
+    return [type(lane.error) for lane in report.lanes]
+
+
+@pytest.mark.parametrize('verify', transfers.Verify)
+@pytest.mark.parametrize('kind', ['read', 'look'])
+def test_a_source_that_fails_is_named_and_no_target_blamed(
+    cloud: clouds.Cloud, kind: str, verify: transfers.Verify
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.cephs[CENTRAL].faults.fail(kind, nth=1)
+
+    report = stream(cloud, image, to=[DCN0, DCN1], verify=verify)
+
+    assert errors(report) == [exceptions.SourceUnavailable] * 2
+    assert {str(lane.error)[:15] for lane in report.lanes} == {
+        'source central:'
+    }
+    assert report.failed_source == CENTRAL
+
+
+def test_a_target_that_fails_is_not_the_source_s_fault(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.cephs[DCN0].faults.fail('write', nth=3)
+
+    report = stream(cloud, image, to=[DCN0, DCN1])
+
+    assert errors(report) == [exceptions.ClusterUnavailable, type(None)]
+    assert report.failed_source is None
+
+
+def test_bytes_that_are_not_the_image_are_no_end_while_a_source_is_left(
+    cloud: clouds.Cloud,
+) -> None:
+    image = with_copy_at_dcn1(cloud)
+    cloud.cephs[CENTRAL].pool.flip(image.id, 1234)
+
+    first = stream(cloud, image, read=[CENTRAL, DCN1])
+    second = stream(
+        cloud, image, read=[DCN1, CENTRAL], doubted=frozenset([CENTRAL])
+    )
+
+    assert errors(first) == [exceptions.SourceUnavailable]
+    assert 'hash' in str(first.lanes[0].error)
+    assert first.failed_source == CENTRAL
+    assert errors(second) == [type(None)]
+    assert second.failed_source is None
+    assert cloud.cephs[DCN0].pool.read(image.id) == CONTENT
+
+
+def test_bytes_that_are_not_the_image_anywhere_are_the_end(
+    cloud: clouds.Cloud,
+) -> None:
+    image = with_copy_at_dcn1(cloud)
+    for store in (CENTRAL, DCN1):
+        cloud.cephs[store].pool.flip(image.id, 1234)
+
+    report = stream(
+        cloud, image, read=[DCN1, CENTRAL], doubted=frozenset([CENTRAL])
+    )
+
+    assert errors(report) == [exceptions.VerificationFailed]
+    assert report.failed_source == DCN1
+    assert cloud.glance.get(image.id).stores == {CENTRAL, DCN1}
+
+
+@pytest.mark.parametrize('away', [CENTRAL, DCN1])
+def test_a_source_that_does_not_answer_may_serve_later(
+    cloud: clouds.Cloud, away: images.StoreId
+) -> None:
+    image = with_copy_at_dcn1(cloud)
+    [bare] = {CENTRAL, DCN1} - {away}
+    cloud.cephs[away].faults.fail('open', times=None)
+    cloud.cephs[bare].faults.fail(
+        'open', exceptions.CopyNotFound('none here'), times=None
+    )
+
+    report = stream(cloud, image, read=[CENTRAL, DCN1])
+
+    assert errors(report) == [exceptions.SourceUnavailable]
+    assert f'{bare}: none here' in str(report.lanes[0].error)
+
+
+def test_sources_that_all_have_no_copy_are_the_end(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+
+    report = stream(cloud, image, read=[DCN1])
+
+    assert errors(report) == [exceptions.CopyNotFound]
