@@ -47,17 +47,22 @@ class HashOrder:
         )
 
     def reserve(self, index: int) -> None:
-        """A chunk is going to be read."""
-        # One may be in the hash already: a target that fell behind is read
-        # for alone, and may overtake the others.
-        if self.is_wanted and index >= self._next:
+        """The next chunk, in order, is going to be read."""
+        if self.is_wanted:
             self._held[index] = self._chunks.length(index)
             self._held_bytes += self._held[index]
 
+    def pass_hole(self, index: int) -> None:
+        """The next chunk, in order, is one of zeros that nobody reads."""
+        if self.is_wanted:
+            self._contents[index] = None
+
     def was_read(self, index: int, data: bytes | None) -> None:
         """A chunk is here, None if it is of zeros."""
-        # One that was read again is in the hash already.
-        if self.is_wanted and index >= self._next:
+        # What was not reserved was read for a target alone, be it ahead of
+        # the others or behind them: it has no room here. What was handed on
+        # is in the hash already.
+        if index in self._held and index >= self._next:
             self._contents[index] = data
 
     def feed(self) -> Iterator[steps.Step]:

@@ -316,7 +316,7 @@ class Pipeline:
         self._blockers = [t for t in takers if not t.has_room(index)]
         if self._blockers:
             return False
-        self._hashing.was_read(index, None)
+        self._hashing.pass_hole(index)
         for lane in takers:
             self._offer_zeros(lane, index)
         return True

@@ -12,6 +12,7 @@
 """The pipeline against clusters in memory: what lies there in the end."""
 
 from collections.abc import Sequence
+import functools
 
 from hypothesis import example
 from hypothesis import given
@@ -62,6 +63,9 @@ def random_content(count: int, seed: int = 1) -> bytes:
     st.integers(1, 6),
     st.booleans(),
     st.booleans(),
+    st.lists(
+        st.sampled_from([0.0, 0.0, 0.3, 1.0, 4.0]), min_size=3, max_size=3
+    ),
 )
 # One that fell behind overtakes the others, and the hash.
 @example(
@@ -75,6 +79,7 @@ def random_content(count: int, seed: int = 1) -> bytes:
     1,
     True,
     False,
+    [0.0, 0.0, 0.0],
 )
 def test_every_target_gets_the_image(
     seed: int,
@@ -83,6 +88,7 @@ def test_every_target_gets_the_image(
     window: int,
     is_hashed: bool,
     proves: bool,
+    opened_s: list[float],
 ) -> None:
     world, central, edges = a_cloud(seed, content, sites)
     ride = riding.Ride(
@@ -92,9 +98,12 @@ def test_every_target_gets_the_image(
         window=window * CHUNK,
         is_hashed=is_hashed,
         proves=proves,
+        patience_s=0.5,
     )
+    for number in range(sites):
+        world.at(opened_s[number], functools.partial(ride.open, number))
 
-    ride.go()
+    ride.run()
 
     assert ride.filled == set(range(sites))
     for number, edge in enumerate(edges):
@@ -328,6 +337,26 @@ def test_a_target_that_opens_late_is_filled_all_the_same() -> None:
     assert ride.filled_at_s[0] < 30
     ride.publish(1)
     assert edges[1].pool.read(riding.IMAGE) == content
+
+
+def test_a_target_that_opens_late_may_overtake_the_others() -> None:
+    content = random_content(300)
+    hole = slice(100 * CHUNK, 100 * CHUNK + riding.OBJECT)
+    content = content[: hole.start] + bytes(8) + content[hole.stop :]
+    world, central, edges = a_cloud(16, content, 2, reorder_s=0.0)
+    edges[0].faults.delay(0.4, 'write')
+    edges[1].faults.delay(0.01, 'write')
+    ride = riding.Ride(world, central, edges)
+    ride.open(0)
+    world.at(5.0, lambda: ride.open(1))
+
+    ride.run()
+
+    assert ride.filled == {0, 1}
+    assert ride.filled_at_s[1] < ride.filled_at_s[0]
+    for number, edge in enumerate(edges):
+        ride.publish(number)
+        assert edge.pool.read(riding.IMAGE) == content
 
 
 def test_a_source_that_holds_another_image_is_found_out() -> None:
