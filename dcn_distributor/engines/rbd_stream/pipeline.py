@@ -302,6 +302,7 @@ class Pipeline:
         if not self._hashing.is_wanted:
             compared = self._skip_equal(index, takers)
             if compared is None:
+                self._blockers = self._still_comparing(index, takers)
                 return False
             takers = compared
         self._blockers = [t for t in takers if not t.has_room(index)]
@@ -350,6 +351,18 @@ class Pipeline:
             if lane.scouted(index) == at_source:
                 lane.skip(index)
         return [lane for lane in takers if lane.is_due(index)]
+
+    def _still_comparing(
+        self, index: int, takers: Sequence[lanes.Lane]
+    ) -> list[lanes.Lane]:
+        """Name those that others wait for; none while the source is late."""
+        if self._source_sums.get(index) is None:
+            return []
+        return [
+            lane
+            for lane in takers
+            if lane.scouts(index) and lane.scouted(index) is None
+        ]
 
     def _sum_source_ahead(self, index: int) -> None:
         # Not for each chunk: most of these are asked for already.

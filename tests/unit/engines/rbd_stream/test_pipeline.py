@@ -324,6 +324,36 @@ def test_a_hung_target_costs_its_own_copy_only() -> None:
     assert ride.filled_at_s[0] < 200 / 4 * 0.1 + 5.0
 
 
+@pytest.mark.parametrize('is_hashed', [True, False])
+@pytest.mark.parametrize('trouble', ['hangs', 'is slow'])
+def test_a_target_that_is_compared_slowly_does_not_stop_the_others(
+    is_hashed: bool, trouble: str
+) -> None:
+    content = random_content(200)
+    world, central, edges = a_cloud(17, content, 2, reorder_s=0.0)
+    first = riding.Ride(world, central, edges)
+    first.go()
+    first.leave()
+    world.run()
+    for edge in edges:
+        edge.pool.flip(riding.IMAGE + '.dcn-distributor', 1)
+    begun_s = world.now()
+    second = riding.Ride(world, central, edges, is_hashed=is_hashed)
+    for number in range(2):
+        second.open(number)
+    edges[1].faults.delay(25.0, 'checksum')
+    if trouble == 'hangs':
+        edges[1].freeze()
+
+    second.run()
+
+    assert second.filled_at_s[0] - begun_s < 10.0
+    assert trouble == 'hangs' or second.filled == {0, 1}
+    for number in second.filled:
+        second.publish(number)
+        assert edges[number].pool.read(riding.IMAGE) == content
+
+
 def test_a_target_that_opens_late_is_filled_all_the_same() -> None:
     content = random_content(30)
     world, central, edges = a_cloud(7, content, 2)
