@@ -204,6 +204,10 @@ class Copy(lister.Lister):  # type: ignore[misc]
             host = rendering.printable(self._order.host)
             names = sites_at(orders.State.WAITING)
             yield f'The agent on {host} copies {name} to {names}.'
+        for one in standings:
+            if one.state is orders.State.WAITING and one.reason:
+                reason = rendering.printable(one.reason)
+                yield f'{one.site.name} waits: {reason}.'
         if sites_at(orders.State.PRESENT):
             names = sites_at(orders.State.PRESENT)
             yield f'{name} is at {names} already.'

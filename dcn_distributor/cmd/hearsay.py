@@ -123,11 +123,12 @@ def accepted(answer: Answer) -> frozenset[str]:
 
 def refused(answer: Answer) -> dict[str, str]:
     """Tell for which sites it was not, and why."""
-    told = answer.get('refused')
-    return {
-        str(site): str(reason)
-        for site, reason in (told if isinstance(told, dict) else {}).items()
-    }
+    return _texts(answer.get('refused'))
+
+
+def waits(answer: Answer) -> dict[str, str]:
+    """Tell which sites have to wait, though it was taken, and for what."""
+    return _texts(answer.get('waits'))
 
 
 def _of(
@@ -140,6 +141,11 @@ def _of(
         for store, one in (told if isinstance(told, Mapping) else {}).items()
         if isinstance(one, Mapping)
     }
+
+
+def _texts(value: object) -> dict[str, str]:
+    told = value if isinstance(value, dict) else {}
+    return {str(site): str(reason) for site, reason in told.items()}
 
 
 def _text(value: object) -> str | None:

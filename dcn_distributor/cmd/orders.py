@@ -180,6 +180,10 @@ class Order:
         self.host = hearsay.host(answer)
         accepted = hearsay.accepted(answer)
         reasons = hearsay.refused(answer)
+        for site, reason in hearsay.waits(answer).items():
+            for one in wanted:
+                if one.site.name == site:
+                    self._keep(dataclasses.replace(one, reason=reason))
         return [
             (one, reasons.get(one.site.name, 'the agent gives no reason'))
             for one in wanted

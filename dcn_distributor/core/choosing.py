@@ -46,6 +46,16 @@ class Options:
     fallback_after: int = 2
 
 
+class Passing(str):
+    """An obstacle that passes by itself, or is put right far from here.
+
+    Such as a cluster that does not answer. It is a text like all obstacles;
+    whoever can wait, waits for its end.
+    """
+
+    __slots__ = ()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is known of one image and one store at this moment.
@@ -71,10 +81,15 @@ class Circumstances:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
-    """The engine, None if none can serve, and always why."""
+    """The engine, None if none can serve, and always why.
+
+    :ivar passes: whether one that cannot serve now will, without anybody's
+        doing here
+    """
 
     engine: str | None
     reason: str
+    passes: bool = False
 
 
 def choose(
@@ -115,13 +130,21 @@ def _honour(
     obstacles = now.stream_obstacles
     if engine == COPY_IMAGE:
         obstacles = _one_or_none(now.copy_image_obstacle)
-    if obstacles:
+    if not obstacles:
+        return Choice(engine, asked)
+    told = '; '.join(obstacles)
+    if _all_pass(obstacles):
         return Choice(
-            None,
-            f'{asked}, which cannot serve: {"; ".join(obstacles)}. Put that '
-            f'right, or {instead}',
+            None, f'{asked}, which cannot serve yet: {told}', passes=True
         )
-    return Choice(engine, asked)
+    return Choice(
+        None,
+        f'{asked}, which cannot serve: {told}. Put that right, or {instead}',
+    )
+
+
+def _all_pass(obstacles: tuple[str, ...]) -> bool:
+    return all(isinstance(one, Passing) for one in obstacles)
 
 
 def _one_or_none(obstacle: str | None) -> tuple[str, ...]:
@@ -147,7 +170,10 @@ def _choose(options: Options, now: Circumstances) -> Choice:
             f'{against_streaming}',
         )
     return Choice(
-        None, f'no engine can serve: {against_copying}; {against_streaming}'
+        None,
+        f'no engine can serve: {against_copying}; {against_streaming}',
+        passes=RBD_STREAM in options.engines
+        and _all_pass(now.stream_obstacles),
     )
 
 

@@ -35,12 +35,14 @@ class Route:
     `engine` is None if none can serve; `reason` tells why this one. `wishes`
     is what else the engine is told; stores with the same engine and wishes
     may share a request. `wanted` tells why the store should hold the image.
+    `passes`: none can serve now, but one will by itself.
     """
 
     engine: str | None
     reason: str
     wishes: transfers.Wishes = transfers.NO_WISHES
     wanted: str = ''
+    passes: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,4 +131,4 @@ def route(
     if choice.engine == choosing.RBD_STREAM:
         told = dataclasses.replace(wishes, engine=None)
     wanted = decision.reason if order is None else 'ordered by an operator'
-    return Route(choice.engine, choice.reason, told, wanted)
+    return Route(choice.engine, choice.reason, told, wanted, choice.passes)

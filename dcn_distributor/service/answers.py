@@ -17,6 +17,7 @@ Values are plain, as they cross the bus.
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 import math
 import socket
 from typing import Any
@@ -130,44 +131,61 @@ class Answers:
         engine: str | None,
     ) -> _Plain:
         """See clients.bus.control.Agent."""
-        accepted: list[str] = []
-        refused: dict[str, str] = {}
+        answer: _Plain = {'accepted': [], 'refused': {}, 'waits': {}}
         try:
             wish = None if engine is None else _engine(engine)
-            image = self._parts.glance.get(image_id)
+            image = self._read(image_id)
         except exceptions.DistributorError as exc:
-            refused = dict.fromkeys(site_names, str(exc))
-            return _signed({'accepted': accepted, 'refused': refused})
+            answer['refused'] = dict.fromkeys(site_names, str(exc))
+            return _signed(answer)
         known = {site.name: site for site in self._parts.rule_book.rules.sites}
         for name in dict.fromkeys(site_names):
             site = known.get(sites.SiteName(name))
-            against = self._against(image, site, wish)
-            if site is None or against is not None:
-                refused[name] = against or f'there is no site {name}'
-            else:
-                self._parts.order_book.place(image_id, site.store, wish)
-                accepted.append(name)
-        if accepted:
+            if site is None:
+                answer['refused'][name] = f'there is no site {name}'
+                continue
+            prospect = self._prospect(image, site, wish)
+            if prospect.refusal is not None:
+                answer['refused'][name] = prospect.refusal
+                continue
+            self._parts.order_book.place(image_id, site.store, wish)
+            answer['accepted'].append(name)
+            if prospect.wait is not None:
+                answer['waits'][name] = prospect.wait
+        if answer['accepted']:
             self._parts.queue.add_first(image_id)
-        return _signed({'accepted': accepted, 'refused': refused})
+        return _signed(answer)
 
-    def _against(
+    def _read(
+        self, image_id: images.ImageId
+    ) -> images.Image | exceptions.TemporaryError:
+        """Read an image, or say why that cannot be done now."""
+        try:
+            return self._parts.glance.get(image_id)
+        except exceptions.TemporaryError as exc:
+            return exc
+
+    def _prospect(
         self,
-        image: images.Image,
-        site: sites.Site | None,
+        image: images.Image | exceptions.TemporaryError,
+        site: sites.Site,
         wish: core_transfers.EngineChoice | None,
-    ) -> str | None:
-        """Why an order would be in vain, None if it would not."""
-        if site is None:
-            return None
+    ) -> '_Prospect':
+        """Tell what would come of an order."""
+        if isinstance(image, exceptions.TemporaryError):
+            return _Prospect(wait=str(image))
         if not image.is_active:
-            return f'the image is {image.status}, not active'
+            return _Prospect(f'the image is {image.status}, not active')
         if site.store in image.stores:
-            return 'already there'
+            return _Prospect('already there')
         order = all_routes.Order(wish)
         _, routes = self._parts.reconciler.consider(image, {site.store: order})
         route = routes[site.store]
-        return route.reason if route.engine is None else None
+        if route.engine is not None:
+            return _Prospect()
+        if route.passes:
+            return _Prospect(wait=route.reason)
+        return _Prospect(route.reason)
 
     def _troubles(self) -> dict[str, _Plain]:
         """By store; of two engines', that which ends first."""
@@ -211,6 +229,14 @@ class Answers:
                     'failed': None,
                 }
         return told
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Prospect:
+    """Why an order would be in vain, or would have to wait; None if not."""
+
+    refusal: str | None = None
+    wait: str | None = None
 
 
 def _engine(name: str) -> core_transfers.EngineChoice:

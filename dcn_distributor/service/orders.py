@@ -86,6 +86,7 @@ class OrderBook:
     ) -> None:
         """End the orders that a look found carried out, or hopeless.
 
+        One that no engine can serve for a while only is kept for then.
         `heeded` are those it knew of; one that came since is left alone.
         """
         known = {d.site.store for d in decided.by_site}
@@ -105,7 +106,7 @@ class OrderBook:
                 elif store not in known:
                     del orders[store]
                     self._fail(image.id, store, 'there is no such site')
-                elif route is not None and route.engine is None:
+                elif route is not None and _is_dead_end(route):
                     del orders[store]
                     setback = history.setbacks.get(store)
                     reason = (
@@ -135,3 +136,7 @@ class OrderBook:
         self._failed[image_id, store] = reason
         while len(self._failed) > _FAILED_KEPT:
             self._failed.popitem(last=False)
+
+
+def _is_dead_end(route: all_routes.Route) -> bool:
+    return route.engine is None and not route.passes

@@ -99,8 +99,10 @@ class Agent(Protocol):
         `engine` is copy-image or rbd-stream, auto for what serves, and None
         for what the policies wish. Returns ``host``; ``accepted``: the sites
         that were put on the list; ``refused``: the others, each with the
-        reason, such as ``already there``. What stood against trying these
-        sites again is forgotten, and the image goes before all that wait.
+        reason, such as ``already there``; and ``waits``: those of the first
+        that have to wait for something, and what that is, such as a cluster
+        that does not answer. What stood against trying these sites again is
+        forgotten, and the image goes before all that wait.
         The agent remembers an order until the copy is there or has failed
         for good, or the image is gone or no longer active; it forgets it
         when it ends. The agent looks at the image first: a call that gets no

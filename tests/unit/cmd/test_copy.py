@@ -79,6 +79,55 @@ def test_a_site_that_has_the_copy_is_told_and_not_ordered(agency, image_id):
     assert found['dcn1']['engine'] == 'rbd-stream'
 
 
+@pytest.mark.parametrize('waiting', [(), ('--wait',)])
+def test_an_order_waits_for_a_cluster_that_does_not_answer_yet(
+    agency, image_id, waiting
+):
+    not_yet = choosing.Passing('its cluster has not answered yet')
+    agency.world.streams.obstructed = {'dcn1': (not_yet,)}
+
+    def answer():
+        agency.world.streams.heal()
+        agency.world.resync()
+
+    agency.after(200, answer)
+    code, out, err = agency.run(
+        image_id, 'dcn0', 'dcn1', '--engine', 'rbd-stream', *waiting
+    )
+
+    assert code == 0
+    told = err if waiting else out
+    assert 'dcn1 waits: the order is for rbd-stream, which cannot' in told
+    assert told.count('has not answered yet') == 1
+    if not waiting:
+        agency.world.run(10)
+        answer()
+        agency.world.run(20)
+    assert agency.world.stores(image_id) == {'dcn0', 'dcn1'}
+
+
+def test_an_agent_without_an_answer_of_glance_takes_the_order(
+    agency, image_id
+):
+    order = agency.copy
+
+    def copy(*args):
+        agency.world.glance.go_down()
+        try:
+            return order(*args)
+        finally:
+            agency.world.glance.come_up()
+
+    agency.copy = copy
+
+    code, out, _ = agency.run(image_id, 'dcn0')
+
+    assert code == 0
+    assert 'dcn0 waits: the fake Glance is down' in out
+    agency.world.run(20)
+    assert agency.world.stores(image_id) == {'dcn0'}
+
+
 def test_waiting_tells_progress_by_lines_and_then_the_result(agency, image_id):
     code, out, err = agency.run('cirros', 'dcn0', 'dcn1', '--wait')
 

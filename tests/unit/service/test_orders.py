@@ -155,3 +155,59 @@ def test_of_failed_orders_the_last_are_kept():
     assert kept == ids[-len(kept) :]
     assert 10 < len(kept) < 500
     assert not book.pending()
+
+
+@pytest.mark.parametrize(
+    'options', [AUTO, choosing.Options(engines=(choosing.RBD_STREAM,))]
+)
+@pytest.mark.parametrize('engine', [None, STREAM])
+def test_an_order_outlives_what_passes_by_itself(options, engine):
+    disabled = exceptions.ImportDisabled('400: Unknown import method')
+    world = world_of(options=options)
+    world.glance.refuse_imports(calls=99, error=disabled)
+    away = choosing.Passing('its cluster has not answered yet')
+    world.streams.obstructed = {'dcn0': (away,)}
+    image_id = world.add()
+    order(world, image_id, 'dcn0', engine)
+    world.run(600)
+    assert world.order_book.pending()
+    assert not world.order_book.failed()
+
+    world.streams.heal()
+    world.resync()
+    world.run(60)
+
+    assert world.stores(image_id) == {'dcn0'}
+    assert not world.order_book.pending()
+
+
+def test_an_order_ends_if_but_one_obstacle_stays():
+    world = world_of()
+    world.streams.obstructed = {
+        'dcn0': (choosing.Passing('no answer'), 'Glance shows no locations')
+    }
+    image_id = world.add()
+
+    order(world, image_id, 'dcn0', STREAM)
+    world.run(5)
+
+    assert 'no answer' in world.order_book.failed()[image_id, 'dcn0']
+    assert 'no locations' in world.order_book.failed()[image_id, 'dcn0']
+
+
+def test_an_order_outlives_a_cluster_that_goes_away_under_it():
+    world = world_of()
+    away = choosing.Passing('dcn0 is away')
+    world.streams.fail('dcn0')
+    image_id = world.add()
+    order(world, image_id, 'dcn0', STREAM)
+    world.run(5)
+    world.streams.obstructed = {'dcn0': (away,)}
+    world.run(600)
+    assert world.order_book.pending()
+
+    world.streams.heal()
+    world.resync()
+    world.run(30)
+
+    assert world.stores(image_id) == {'dcn0'}
