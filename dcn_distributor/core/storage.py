@@ -60,6 +60,21 @@ class Extent:
         return self.offset + self.length
 
 
+def locate(offset: int, length: int, object_bytes: int) -> tuple[int, Extent]:
+    """Find the object that holds a range of an image, and where in it.
+
+    Returns its number and the range within. Raises VerificationFailed if one
+    object does not hold it all: what is asked of it tells of a part only.
+    """
+    number, within = divmod(offset, object_bytes)
+    if within + length > object_bytes:
+        raise exceptions.VerificationFailed(
+            f'{length} bytes at offset {offset} are not within one object of '
+            f'{object_bytes} bytes'
+        )
+    return number, Extent(within, length)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checksum:
     """What an OSD computed over one chunk, at rest.
@@ -154,7 +169,11 @@ class Readable(Protocol):
         ...
 
     def checksum(self, offset: int, length: int, done: ChecksumDone) -> None:
-        """Have the OSD compute over a range within one object."""
+        """Have the OSD compute over a range within one object.
+
+        For any other, which it would tell a part of only, `done` gets
+        VerificationFailed.
+        """
         ...
 
     def close(self) -> None:
@@ -212,7 +231,11 @@ class Copy(Protocol):
         ...
 
     def checksum(self, offset: int, length: int, done: ChecksumDone) -> None:
-        """Have the OSD compute over a range within one object, at rest."""
+        """Have the OSD compute over a range within one object, at rest.
+
+        For any other, which it would tell a part of only, `done` gets
+        VerificationFailed.
+        """
         ...
 
     def record_objects(self, numbers: Collection[int]) -> None:

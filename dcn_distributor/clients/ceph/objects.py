@@ -77,10 +77,13 @@ class Objects:
 
     def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
         """Write one chunk, in one operation, without its zeros."""
-        number, within = divmod(offset, self._header.object_bytes)
-        name = self._header.object_name(number)
-        what = f'write {len(data)} bytes at {within} of object {name}'
         try:
+            number, extent = storage.locate(
+                offset, len(data), self._header.object_bytes
+            )
+            within = extent.offset
+            name = self._header.object_name(number)
+            what = f'write {len(data)} bytes at {within} of object {name}'
             self._claim.check()
             connection = self._connections.next()
             with self._lock:
@@ -125,12 +128,15 @@ class Objects:
         self, offset: int, length: int, done: storage.ChecksumDone
     ) -> None:
         """Have the OSD compute over a range within one object."""
-        number, within = divmod(offset, self._header.object_bytes)
+        try:
+            number, extent = storage.locate(
+                offset, length, self._header.object_bytes
+            )
+        except exceptions.VerificationFailed as exc:
+            done(exc)
+            return
         checksums.compute(
-            self._pool,
-            self._header.object_name(number),
-            storage.Extent(within, length),
-            done,
+            self._pool, self._header.object_name(number), extent, done
         )
 
     def read(self, offset: int, length: int, done: storage.ReadDone) -> None:

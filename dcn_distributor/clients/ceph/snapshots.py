@@ -264,6 +264,11 @@ class Snapshot:
         self, offset: int, length: int, done: storage.ChecksumDone
     ) -> None:
         """Have the OSD compute over a range within one object."""
+        try:
+            number, extent = storage.locate(offset, length, self.object_bytes)
+        except exceptions.VerificationFailed as exc:
+            done(exc)
+            return
         if not self._in_flight.enter():
             done(_closed(self._image_id))
             return
@@ -274,13 +279,9 @@ class Snapshot:
             done(result)
             self._in_flight.leave()
 
-        number, within = divmod(offset, self.object_bytes)
         assert self._pool is not None
         checksums.compute(
-            self._pool,
-            self.facts.object_name(number),
-            storage.Extent(within, length),
-            finish,
+            self._pool, self.facts.object_name(number), extent, finish
         )
 
     def close(self) -> None:

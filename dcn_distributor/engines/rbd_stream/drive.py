@@ -85,6 +85,8 @@ class Drive:
         self._lost = lost
         self._clock = clock
         self._copies: dict[int, storage.Copy] = {}
+        # Lanes whose OSDs cannot compute over a chunk.
+        self._reading_back: set[int] = set()
         self._writing: Counter[int] = Counter()
         self._lost_while_writing: dict[int, exceptions.DistributorError] = {}
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -154,7 +156,11 @@ class Drive:
     def _attach(self, number: int, copy: storage.Copy) -> None:
         self._copies[number] = copy
         ahead = pipelines.SUMS_AHEAD
-        if copy.checksum_obstacle is not None:
+        # A checksum is that of a range within one object. Chunks are cut for
+        # the objects of new copies: one that is adopted may have smaller ones.
+        is_split = copy.object_bytes < self._chunks.chunk_bytes
+        if is_split or copy.checksum_obstacle is not None:
+            self._reading_back.add(number)
             ahead = _READS_BACK_AHEAD
         self._pipeline.lane_began(
             number, is_fresh=copy.is_fresh, sums_at_once=ahead
@@ -203,7 +209,7 @@ class Drive:
 
     def _sum(self, lane: int, index: int) -> None:
         copy = self._copies[lane]
-        if copy.checksum_obstacle is None:
+        if lane not in self._reading_back:
             copy.checksum(
                 *self._range(index),
                 self._then(self._pipeline.was_summed, lane, index),

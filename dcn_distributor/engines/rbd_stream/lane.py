@@ -134,11 +134,17 @@ class Lane:
 
     def objects(self, object_bytes: int) -> set[int]:
         """Which of the target's objects hold data."""
-        chunk_bytes = self._chunks.chunk_bytes
+        chunks = self._chunks
         return {
-            index * chunk_bytes // object_bytes
+            number
             for index, has_data in enumerate(self.has_data)
             if has_data
+            for number in range(
+                chunks.offset(index) // object_bytes,
+                (chunks.offset(index) + chunks.length(index) - 1)
+                // object_bytes
+                + 1,
+            )
         }
 
     # -- what the pipeline tells

@@ -78,6 +78,7 @@ class Transfer:
         self._state = threading.Lock()
         self._drive: drives.Drive | None = None
         self._pipeline: pipelines.Pipeline | None = None
+        self._object_bytes: dict[int, int] = {}
         self._early: list[Callable[[drives.Drive], None]] = []
         registrations = registration.Registration(
             glance,
@@ -239,9 +240,9 @@ class Transfer:
     def _was_filled(self, number: int) -> None:
         assert self._pipeline is not None
         lane = self._pipeline.lanes[number]
-        self._deliveries[number].was_filled(
-            lane.objects(self._deliveries[number].target.object_bytes)
-        )
+        # Those of the copy, not of the target: it may be an adopted one.
+        objects = lane.objects(self._object_bytes[number])
+        self._deliveries[number].was_filled(objects)
 
     def _was_lost(
         self,
@@ -266,9 +267,11 @@ class Transfer:
             delivery.give_up(error)
 
     def _opener(self, number: int) -> Callable[[storage.Copy], None]:
-        return lambda copy: self._when_driving(
-            lambda drive: drive.attach(number, copy)
-        )
+        def opened(copy: storage.Copy) -> None:
+            self._object_bytes[number] = copy.object_bytes
+            self._when_driving(lambda drive: drive.attach(number, copy))
+
+        return opened
 
     def _failer(
         self, number: int

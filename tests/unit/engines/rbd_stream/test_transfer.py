@@ -173,3 +173,33 @@ def test_sources_that_all_have_no_copy_are_the_end(
     report = stream(cloud, image, read=[DCN1])
 
     assert errors(report) == [exceptions.CopyNotFound]
+
+
+@pytest.mark.parametrize('verify', transfers.Verify)
+def test_a_whole_copy_of_small_objects_is_compared_and_taken(
+    cloud: clouds.Cloud, verify: transfers.Verify
+) -> None:
+    image = cloud.add(CONTENT)
+    dcn0 = cloud.cephs[DCN0]
+    dcn0.pool.put(image.id, CONTENT, clouds.CHUNK // 4)
+
+    report = stream(cloud, image, verify=verify)
+
+    assert errors(report) == [type(None)]
+    assert dcn0.sent_bytes == 0
+    assert cloud.glance.get(image.id).stores == {CENTRAL, DCN0}
+
+
+@pytest.mark.parametrize('verify', transfers.Verify)
+def test_damage_in_any_object_of_a_whole_copy_is_seen(
+    cloud: clouds.Cloud, verify: transfers.Verify
+) -> None:
+    image = cloud.add(CONTENT)
+    dcn0 = cloud.cephs[DCN0]
+    dcn0.pool.put(image.id, CONTENT, clouds.CHUNK // 4)
+    dcn0.pool.flip(image.id, clouds.CHUNK - 1)
+
+    report = stream(cloud, image, verify=verify)
+
+    assert errors(report) == [exceptions.OrphanInTheWay]
+    assert cloud.glance.get(image.id).stores == {CENTRAL}
