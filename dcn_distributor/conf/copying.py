@@ -46,9 +46,10 @@ OPTS = [
         'fallback_after',
         default=_DEFAULTS.fallback_after,
         min=1,
-        help='How many failures of copy-image in a row, for one image and '
-        'one store, let rbd-stream take over. 1 does so at once; a large '
-        'number leaves Glance more time to recover by itself.',
+        help='How many failures of an engine in a row, for one image and '
+        'one store, let the other take over, if that has failed less often '
+        'there. 1 does so at once; a large number leaves Glance, or the '
+        'clusters, more time to recover by themselves.',
     ),
     cfg.BoolOpt(
         'remove_orphans',

@@ -14,9 +14,12 @@
 1. A policy that names an engine gets that one or none, never the other.
 2. Otherwise copy-image goes first, or rbd-stream if the operator prefers it
    and nothing is in its way.
-3. If copy-image cannot serve, or has failed too often in a row, or the
-   image's import lock is stuck, rbd-stream takes over where it can.
-4. Where it cannot, copy-image goes on as long as it may still succeed.
+3. The other takes over if the first cannot serve, or has failed too often
+   in a row and more often than the other: so neither is given up for good,
+   and while both fail, they take turns. If the image's import lock is stuck,
+   rbd-stream takes over where it can.
+4. Where nothing can take over, the first goes on as long as it may still
+   succeed.
 
 Nothing here looks at Glance or a cluster: whoever asks has done that.
 """
@@ -37,8 +40,8 @@ class Options:
 
     :ivar engines: those that may be used at all, of ENGINES
     :ivar prefer_rbd_stream: whether it goes first where it can
-    :ivar fallback_after: how many failures of copy-image in a row, for one
-        image and store, make rbd-stream take over; at least 1
+    :ivar fallback_after: how many failures of an engine in a row, for one
+        image and store, make the other take over; at least 1
     """
 
     engines: tuple[str, ...] = ENGINES
@@ -67,6 +70,8 @@ class Circumstances:
         image's history; None if nothing is known to be in the way
     :ivar copy_image_failures: how often it has failed in a row
     :ivar last_failure: what the last of these said
+    :ivar stream_failures: how often rbd-stream has failed in a row
+    :ivar last_stream_failure: what the last of these said
     :ivar is_lock_stuck: whether an import that gives no sign of life holds
         the image's lock
     :ivar stream_obstacles: every precondition of rbd-stream that is unmet
@@ -75,6 +80,8 @@ class Circumstances:
     copy_image_obstacle: str | None = None
     copy_image_failures: int = 0
     last_failure: str = ''
+    stream_failures: int = 0
+    last_stream_failure: str = ''
     is_lock_stuck: bool = False
     stream_obstacles: tuple[str, ...] = ()
 
@@ -152,46 +159,77 @@ def _one_or_none(obstacle: str | None) -> tuple[str, ...]:
 
 
 def _choose(options: Options, now: Circumstances) -> Choice:
-    against_copying = _against_copy_image(options, now)
-    against_streaming = _against_rbd_stream(options, now)
-    if options.prefer_rbd_stream and not against_streaming:
+    no_copying = _bar_to_copy_image(options, now)
+    no_streaming = _bar_to_rbd_stream(options, now)
+    if no_copying and no_streaming:
+        return Choice(
+            None,
+            f'no engine can serve: {no_copying}; {no_streaming}',
+            passes=RBD_STREAM in options.engines
+            and _all_pass(now.stream_obstacles),
+        )
+    if options.prefer_rbd_stream and not no_streaming:
+        return _stream_first(options, now, no_copying)
+    return _copy_first(options, now, no_copying, no_streaming)
+
+
+def _stream_first(
+    options: Options, now: Circumstances, no_copying: str
+) -> Choice:
+    """Choose where rbd-stream is preferred and can serve."""
+    against = ''
+    if (
+        now.stream_failures >= options.fallback_after
+        and now.copy_image_failures < now.stream_failures
+    ):
+        against = _stream_failures(now)
+    if not against:
         return Choice(RBD_STREAM, 'rbd-stream is preferred')
-    if not against_copying:
+    no_copying = no_copying or _stuck(now)
+    if no_copying:
+        return Choice(
+            RBD_STREAM,
+            f'rbd-stream goes on, nothing can take over: {against}; '
+            f'{no_copying}',
+        )
+    return Choice(COPY_IMAGE, f'copy-image takes over: {against}')
+
+
+def _copy_first(
+    options: Options, now: Circumstances, no_copying: str, no_streaming: str
+) -> Choice:
+    """Choose where copy-image goes first, by preference or by necessity."""
+    reasons = [no_copying, _stuck(now)]
+    if now.copy_image_failures >= options.fallback_after and (
+        no_streaming or now.stream_failures < now.copy_image_failures
+    ):
+        reasons.insert(1, _copy_image_failures(now))
+    against = '; '.join(filter(None, reasons))
+    if not against:
         reason = 'copy-image goes first'
         if options.prefer_rbd_stream:
-            reason = f'rbd-stream is preferred, but {against_streaming}'
+            reason = f'rbd-stream is preferred, but {no_streaming}'
         return Choice(COPY_IMAGE, reason)
-    if not against_streaming:
-        return Choice(RBD_STREAM, f'rbd-stream takes over: {against_copying}')
-    if COPY_IMAGE in options.engines and now.copy_image_obstacle is None:
-        return Choice(
-            COPY_IMAGE,
-            f'copy-image goes on, nothing can take over: {against_copying}; '
-            f'{against_streaming}',
-        )
+    if not no_streaming:
+        return Choice(RBD_STREAM, f'rbd-stream takes over: {against}')
     return Choice(
-        None,
-        f'no engine can serve: {against_copying}; {against_streaming}',
-        passes=RBD_STREAM in options.engines
-        and _all_pass(now.stream_obstacles),
+        COPY_IMAGE,
+        f'copy-image goes on, nothing can take over: {against}; '
+        f'{no_streaming}',
     )
 
 
-def _against_copy_image(options: Options, now: Circumstances) -> str:
+def _bar_to_copy_image(options: Options, now: Circumstances) -> str:
+    """Say why copy-image cannot serve at all; empty if it can."""
     if COPY_IMAGE not in options.engines:
         return 'copy-image is not enabled in [copy]'
-    against = [
-        f'copy-image cannot serve: {obstacle}'
-        for obstacle in _one_or_none(now.copy_image_obstacle)
-    ]
-    if now.copy_image_failures >= options.fallback_after:
-        against.append(_failures(now))
-    if now.is_lock_stuck:
-        against.append("a stuck import holds the image's lock")
-    return '; '.join(against)
+    if now.copy_image_obstacle is not None:
+        return f'copy-image cannot serve: {now.copy_image_obstacle}'
+    return ''
 
 
-def _against_rbd_stream(options: Options, now: Circumstances) -> str:
+def _bar_to_rbd_stream(options: Options, now: Circumstances) -> str:
+    """Say why rbd-stream cannot serve at all; empty if it can."""
     if RBD_STREAM not in options.engines:
         return 'rbd-stream is not enabled in [copy]'
     if now.stream_obstacles:
@@ -199,8 +237,19 @@ def _against_rbd_stream(options: Options, now: Circumstances) -> str:
     return ''
 
 
-def _failures(now: Circumstances) -> str:
-    count = now.copy_image_failures
+def _stuck(now: Circumstances) -> str:
+    return "a stuck import holds the image's lock" if now.is_lock_stuck else ''
+
+
+def _copy_image_failures(now: Circumstances) -> str:
+    return _failures(COPY_IMAGE, now.copy_image_failures, now.last_failure)
+
+
+def _stream_failures(now: Circumstances) -> str:
+    return _failures(RBD_STREAM, now.stream_failures, now.last_stream_failure)
+
+
+def _failures(engine: str, count: int, last_failure: str) -> str:
     times = 'once' if count == 1 else f'{count} times in a row'
-    last = f', the last time: {now.last_failure}' if now.last_failure else ''
-    return f'copy-image failed {times}{last}'
+    last = f', the last time: {last_failure}' if last_failure else ''
+    return f'{engine} failed {times}{last}'

@@ -156,11 +156,21 @@ class History:
     ) -> 'History':
         """Note a failure after which the store is tried again, later."""
         failed = self._with_tries(store, engine, reason, is_final=False)
-        key = f'{store}:{self.fingerprint}'
-        wait_s = retry.delay_s(backoff, failed.failures, key)
-        return self._with(
-            store, dataclasses.replace(failed, next_try_s=now + wait_s)
+        return self._later(store, failed, backoff, now)
+
+    def with_delay(
+        self,
+        store: images.StoreId,
+        reason: str,
+        backoff: retry.Backoff,
+        now: float,
+    ) -> 'History':
+        """Note a try that came to nothing, and was no engine's failure."""
+        past = self.setbacks.get(store, Setback(0, '', math.inf))
+        delayed = dataclasses.replace(
+            past, failures=past.failures + 1, reason=reason
         )
+        return self._later(store, delayed, backoff, now)
 
     def with_refusal(
         self, store: images.StoreId, engine: str, reason: str
@@ -199,6 +209,20 @@ class History:
         """Forget the setbacks of all but `stores`."""
         kept = {s: b for s, b in self.setbacks.items() if s in stores}
         return dataclasses.replace(self, setbacks=MappingProxyType(kept))
+
+    def _later(
+        self,
+        store: images.StoreId,
+        setback: Setback,
+        backoff: retry.Backoff,
+        now: float,
+    ) -> 'History':
+        """Have a store tried again, the later the more often it failed."""
+        key = f'{store}:{self.fingerprint}'
+        wait_s = retry.delay_s(backoff, setback.failures, key)
+        return self._with(
+            store, dataclasses.replace(setback, next_try_s=now + wait_s)
+        )
 
     def _with(self, store: images.StoreId, setback: Setback) -> 'History':
         setbacks = {**self.setbacks, store: setback}

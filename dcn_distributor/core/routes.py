@@ -13,7 +13,7 @@
 
 What was tried and refused is remembered for one image and one store, since
 Glance's policies and a copy's own faults may concern that one only. A store
-that copy-image fails to reach with whatever image is another matter: while it
+that an engine fails to reach with whatever image is another matter: while it
 pauses there, images need not find that out one by one.
 """
 
@@ -69,12 +69,14 @@ class Surroundings:
     :ivar copy_image_obstacle: why Glance copies no image at all
     :ivar copy_image: how copy-image fares with this store and any image,
         while it pauses there
+    :ivar rbd_stream: the same of rbd-stream
     :ivar is_lock_stuck: whether a stuck import holds the image's lock
     :ivar stream_obstacles: what keeps streams from this store
     """
 
     copy_image_obstacle: str | None = None
     copy_image: histories.Tries = _UNTRIED
+    rbd_stream: histories.Tries = _UNTRIED
     is_lock_stuck: bool = False
     stream_obstacles: tuple[str, ...] = ()
 
@@ -109,7 +111,8 @@ def route(
         tries = history.setbacks[decision.site.store].by_engine
     by_copy_image = tries.get(choosing.COPY_IMAGE, _UNTRIED)
     by_stream = tries.get(choosing.RBD_STREAM, _UNTRIED)
-    worst = max(by_copy_image, around.copy_image, key=lambda t: t.failures)
+    copying = _worse(by_copy_image, around.copy_image)
+    streaming = _worse(by_stream, around.rbd_stream)
     obstacle = around.copy_image_obstacle
     if obstacle is None and by_copy_image.is_final:
         obstacle = by_copy_image.reason
@@ -120,8 +123,10 @@ def route(
         options,
         choosing.Circumstances(
             copy_image_obstacle=obstacle,
-            copy_image_failures=worst.failures,
-            last_failure=worst.reason,
+            copy_image_failures=copying.failures,
+            last_failure=copying.reason,
+            stream_failures=streaming.failures,
+            last_stream_failure=streaming.reason,
             is_lock_stuck=around.is_lock_stuck,
             stream_obstacles=(*around.stream_obstacles, *refusal),
         ),
@@ -132,3 +137,7 @@ def route(
         told = dataclasses.replace(wishes, engine=None)
     wanted = decision.reason if order is None else 'ordered by an operator'
     return Route(choice.engine, choice.reason, told, wanted, choice.passes)
+
+
+def _worse(one: histories.Tries, other: histories.Tries) -> histories.Tries:
+    return max(one, other, key=lambda tries: tries.failures)

@@ -132,6 +132,20 @@ class Books:
             store, request.engine, reason, self.limits.backoff, self.clock()
         )
 
+    def held_up(
+        self,
+        image: images.Image,
+        request: histories.Request,
+        history: histories.History,
+        store: images.StoreId,
+        reason: str,
+    ) -> histories.History:
+        """Note a copy that has to wait for somebody else's work."""
+        self._tell_failure(image, request, store, reason)
+        return history.with_delay(
+            store, reason, self.limits.backoff, self.clock()
+        )
+
     def refused(
         self,
         image: images.Image,

@@ -108,19 +108,19 @@ class Router:
             copy_image_obstacle = self._copy_image_obstacle
         return all_routes.Surroundings(
             copy_image_obstacle,
-            self._by_copy_image(store, load),
+            self._in_general((store, choosing.COPY_IMAGE), load),
+            self._in_general((store, choosing.RBD_STREAM), load),
             lock is _Lock.STUCK,
             obstacles,
         )
 
-    def _by_copy_image(
-        self, store: images.StoreId, load: loads.Load
+    def _in_general(
+        self, turn: loads.Turn, load: loads.Load
     ) -> histories.Tries:
-        """Tell how copy-image fares with a store while it pauses there.
+        """Tell how an engine fares with a store while it pauses there.
 
         When its turn to be tried has come, one image takes it.
         """
-        turn = (store, choosing.COPY_IMAGE)
         trouble = load.troubles.get(turn)
         if trouble is None:
             return histories.Tries(0, '')

@@ -33,6 +33,16 @@ LOG = log.getLogger(__name__)
 
 _NOT_SET_UP = 'it is not set up'
 
+# What other images will meet there, too.
+_TARGETS_FAULTS = (exceptions.ClusterUnavailable, exceptions.StoreFull)
+
+# Somebody else is at work: another engine would not get on either.
+_NOBODYS_FAULTS = (
+    exceptions.ImportInProgress,
+    exceptions.CopyInProgress,
+    exceptions.AlreadyPresent,
+)
+
 # How long to wait for the first word of clusters that do not answer.
 _CHECKS_S = 5.0
 
@@ -186,10 +196,10 @@ class Streams:
                 reason,
             )
             return self._books.refused(image, request, history, store, reason)
-        if isinstance(
-            error, exceptions.ClusterUnavailable | exceptions.StoreFull
-        ):
+        if isinstance(error, _TARGETS_FAULTS):
             return self._books.failed(image, request, history, store, reason)
+        if isinstance(error, _NOBODYS_FAULTS):
+            return self._books.held_up(image, request, history, store, reason)
         return self._books.put_off(image, request, history, store, reason)
 
 

@@ -98,6 +98,7 @@ class FakeStreams:
             what: set() for what in ('fail', 'hang', 'lose', 'damage')
         }
         self._is_stopped = False
+        self._source_fails = False
         self.obstructed: dict[str, tuple[str, ...]] = {}
         self.started: list[tuple[images.ImageId, frozenset[str]]] = []
         self.wishes: list[transfers.Wishes] = []
@@ -209,6 +210,10 @@ class FakeStreams:
         """Have the clusters of these stores not answer, until heal()."""
         self._troubles['fail'].update(stores)
 
+    def fail_source(self) -> None:
+        """Have no copy be readable, until heal()."""
+        self._source_fails = True
+
     def hang(self, *stores: str) -> None:
         """Have lanes to these stores make no progress, until heal()."""
         self._troubles['hang'].update(stores)
@@ -225,6 +230,7 @@ class FakeStreams:
         """Make all clusters work again."""
         for stores in self._troubles.values():
             stores.clear()
+        self._source_fails = False
         self.obstructed.clear()
 
     def step(self) -> None:
@@ -261,7 +267,10 @@ class FakeStreams:
         if lane.store in self._troubles['hang']:
             return lane
         if lane.store in self._troubles['fail']:
-            error = exceptions.ClusterUnavailable(f'{lane.store} is away')
+            away = exceptions.ClusterUnavailable(f'{lane.store} is away')
+            return _failed(lane, away)
+        if self._source_fails:
+            error = exceptions.SourceUnavailable('source central: away')
             return _failed(lane, error)
         size = one.image.size_bytes or 0
         if lane.phase is transfers.Phase.COPYING:

@@ -11,6 +11,8 @@
 # under the License.
 """Which engine is chosen, and the reason that is given for it."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -84,6 +86,51 @@ def circumstances(*stream_obstacles, **attributes):
             'rbd-stream',
             'rbd-stream takes over: copy-image failed once',
             id='fallback at once',
+        ),
+        pytest.param(
+            BOTH,
+            circumstances(copy_image_failures=3, stream_failures=2),
+            'rbd-stream',
+            'rbd-stream takes over: copy-image failed 3 times in a row',
+            id='both fail, copy-image more often',
+        ),
+        pytest.param(
+            BOTH,
+            circumstances(copy_image_failures=3, stream_failures=3),
+            'copy-image',
+            'copy-image goes first',
+            id='both fail, alike',
+        ),
+        pytest.param(
+            PREFER,
+            circumstances(stream_failures=2, last_stream_failure='away'),
+            'copy-image',
+            'copy-image takes over: rbd-stream failed 2 times in a row, the '
+            'last time: away',
+            id='what is preferred fails in a row',
+        ),
+        pytest.param(
+            PREFER,
+            circumstances(copy_image_failures=2, stream_failures=2),
+            'rbd-stream',
+            'rbd-stream is preferred',
+            id='what is preferred fails, and so does the other',
+        ),
+        pytest.param(
+            PREFER,
+            circumstances(is_lock_stuck=True, stream_failures=9),
+            'rbd-stream',
+            'rbd-stream goes on, nothing can take over: rbd-stream failed 9 '
+            "times in a row; a stuck import holds the image's lock",
+            id='what is preferred fails, and the lock is stuck',
+        ),
+        pytest.param(
+            PREFER,
+            circumstances(copy_image_obstacle=DISABLED, stream_failures=2),
+            'rbd-stream',
+            'rbd-stream goes on, nothing can take over: rbd-stream failed 2 '
+            f'times in a row; copy-image cannot serve: {DISABLED}',
+            id='what is preferred fails, and copy-image cannot serve',
         ),
         pytest.param(
             BOTH,
@@ -219,6 +266,8 @@ _CIRCUMSTANCES = st.builds(
     copy_image_obstacle=st.none() | _OBSTACLES,
     copy_image_failures=st.integers(0, 5),
     last_failure=_OBSTACLES,
+    stream_failures=st.integers(0, 5),
+    last_stream_failure=_OBSTACLES,
     is_lock_stuck=st.booleans(),
     stream_obstacles=st.lists(_OBSTACLES, max_size=2).map(tuple),
 )
@@ -258,6 +307,25 @@ def test_without_a_wish_whatever_may_serve_is_used(options, now):
     some = any(may_serve(engine, options, now) for engine in options.engines)
 
     assert (choosing.choose(AUTO, options, now).engine is not None) == some
+
+
+@given(_OPTIONS, _CIRCUMSTANCES)
+def test_none_of_two_that_may_serve_is_given_up(options, now):
+    now = dataclasses.replace(now, is_lock_stuck=False)
+    may = [e for e in options.engines if may_serve(e, options, now)]
+
+    chosen = set()
+    for _ in range(20):
+        engine = choosing.choose(AUTO, options, now).engine
+        chosen.add(engine)
+        now = dataclasses.replace(
+            now,
+            copy_image_failures=now.copy_image_failures
+            + (engine == 'copy-image'),
+            stream_failures=now.stream_failures + (engine == 'rbd-stream'),
+        )
+
+    assert chosen == ({*may} or {None})
 
 
 @given(_OPTIONS, _CIRCUMSTANCES)

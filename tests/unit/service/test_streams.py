@@ -276,7 +276,7 @@ def test_waiting_for_one_engine_keeps_nobody_from_the_other():
 
 
 def test_a_lane_that_fails_holds_up_no_other():
-    world = world_of()
+    world = world_of(wishes=BY_STREAM)
     world.streams.fail('dcn0')
     image_id = world.add()
     world.run(30)
@@ -444,3 +444,67 @@ def test_a_lock_whose_task_is_gone_is_broken_by_an_import():
 
     assert world.stores(image.id) == BOTH
     assert world.asked(image.id)
+
+
+def test_streams_that_cannot_be_read_are_left_to_copy_image():
+    world = world_of(PREFER)
+    world.streams.fail_source()
+    many = [world.add(f'image {number}') for number in range(10)]
+
+    world.run(600)
+
+    assert all(world.stores(image_id) == BOTH for image_id in many)
+    # No target was to blame.
+    assert not world.ledger.load.troubles
+
+
+def test_a_site_that_streams_do_not_reach_is_left_to_copy_image():
+    world = world_of(PREFER)
+    world.streams.fail('dcn0')
+    many = [world.add(f'image {number}') for number in range(30)]
+
+    world.run(900)
+
+    assert all(world.stores(image_id) == BOTH for image_id in many)
+    # It is not for every image to find that out.
+    tries = [
+        told for i in many for told in world.streamed(i) if 'dcn0' in told
+    ]
+    assert len(tries) < 15
+
+
+@pytest.mark.parametrize('options', [AUTO, PREFER])
+@pytest.mark.parametrize('trouble', ['source', 'target'])
+@pytest.mark.parametrize('healed', ['glance', 'streams'])
+def test_whichever_engine_is_well_again_is_found(options, trouble, healed):
+    world = world_of(options)
+    world.glance.fail('dcn0', 'dcn1')
+    if trouble == 'source':
+        world.streams.fail_source()
+    else:
+        world.streams.fail('dcn0', 'dcn1')
+    many = [world.add(f'image {number}') for number in range(10)]
+    world.run(2 * 3600)
+    assert not any(world.stores(image_id) for image_id in many)
+
+    getattr(world, healed).heal()
+    world.run(2400)
+
+    assert all(world.stores(image_id) == BOTH for image_id in many)
+
+
+def test_a_copy_that_another_makes_is_no_failure_of_the_engine():
+    world = world_of(PREFER)
+    image = world.glance.add()
+    world.hint(image.id)
+    world.run(3)
+    world.glance.import_by_another(image.id, ['dcn0'])
+    world.glance.hang('dcn0')
+
+    world.run(3000)
+
+    # Glance would refuse that, too.
+    assert world.asked(image.id) == []
+    world.glance.heal()
+    world.run(1200)
+    assert world.stores(image.id) == BOTH
