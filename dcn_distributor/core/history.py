@@ -33,12 +33,17 @@ RBD_STREAM = transfers.EngineChoice.RBD_STREAM.value
 class Tries:
     """One engine's failures in a row, and what the last of them said.
 
-    `is_final`: it is of no use again until something changes.
+    `is_final`: it is of no use again until something changes. `refusals`
+    are the last of the failures that said so, but not finally yet.
     """
 
     failures: int
     reason: str
     is_final: bool = False
+    refusals: int = 0
+
+
+UNTRIED = Tries(0, '')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +61,10 @@ class Setback:
     by_engine: Mapping[str, Tries] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
+
+    def tries(self, engine: str) -> Tries:
+        """How an engine fares."""
+        return self.by_engine.get(engine, UNTRIED)
 
     @property
     def is_permanent(self) -> bool:
@@ -139,6 +148,11 @@ class History:
         """Note the stores whose copy was proved."""
         return dataclasses.replace(self, verified=frozenset(stores))
 
+    def tries(self, store: images.StoreId, engine: str) -> Tries:
+        """How an engine fares with a store."""
+        setback = self.setbacks.get(store)
+        return UNTRIED if setback is None else setback.tries(engine)
+
     def without_setback(self, store: images.StoreId) -> 'History':
         """Forget the store's setback."""
         if store not in self.setbacks:
@@ -155,7 +169,22 @@ class History:
         now: float,
     ) -> 'History':
         """Note a failure after which the store is tried again, later."""
-        failed = self._with_tries(store, engine, reason, is_final=False)
+        tries = Tries(self.tries(store, engine).failures + 1, reason)
+        failed = self._failed(store, engine, tries)
+        return self._later(store, failed, backoff, now)
+
+    def with_doubt(
+        self,
+        store: images.StoreId,
+        engine: str,
+        reason: str,
+        backoff: retry.Backoff,
+        now: float,
+    ) -> 'History':
+        """Note a refusal that is to be heard once more to be believed."""
+        past = self.tries(store, engine)
+        tries = Tries(past.failures + 1, reason, refusals=past.refusals + 1)
+        failed = self._failed(store, engine, tries)
         return self._later(store, failed, backoff, now)
 
     def with_delay(
@@ -176,9 +205,9 @@ class History:
         self, store: images.StoreId, engine: str, reason: str
     ) -> 'History':
         """Note a failure of an engine that stands until something changes."""
-        return self._with(
-            store, self._with_tries(store, engine, reason, is_final=True)
-        )
+        past = self.tries(store, engine)
+        tries = Tries(past.failures + 1, reason, is_final=True)
+        return self._with(store, self._failed(store, engine, tries))
 
     def with_dead_end(self, store: images.StoreId, reason: str) -> 'History':
         """Note that no engine can serve, as things are.
@@ -228,15 +257,13 @@ class History:
         setbacks = {**self.setbacks, store: setback}
         return dataclasses.replace(self, setbacks=MappingProxyType(setbacks))
 
-    def _with_tries(
-        self, store: images.StoreId, engine: str, reason: str, is_final: bool
+    def _failed(
+        self, store: images.StoreId, engine: str, tries: Tries
     ) -> Setback:
         """Count a failure; in a row, with those before."""
         past = self.setbacks.get(store, Setback(0, '', math.inf))
-        tried = past.by_engine.get(engine, Tries(0, ''))
-        tries = Tries(tried.failures + 1, reason, is_final)
         by_engine = MappingProxyType({**past.by_engine, engine: tries})
-        return Setback(past.failures + 1, reason, math.inf, by_engine)
+        return Setback(past.failures + 1, tries.reason, math.inf, by_engine)
 
 
 EMPTY = History()

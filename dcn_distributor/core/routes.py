@@ -59,8 +59,6 @@ class Order:
 
 Orders = Mapping[images.StoreId, Order]
 
-_UNTRIED = histories.Tries(0, '')
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -75,8 +73,8 @@ class Surroundings:
     """
 
     copy_image_obstacle: str | None = None
-    copy_image: histories.Tries = _UNTRIED
-    rbd_stream: histories.Tries = _UNTRIED
+    copy_image: histories.Tries = histories.UNTRIED
+    rbd_stream: histories.Tries = histories.UNTRIED
     is_lock_stuck: bool = False
     stream_obstacles: tuple[str, ...] = ()
 
@@ -106,11 +104,9 @@ def route(
 ) -> Route:
     """Choose one store's way."""
     wishes = decision.wishes
-    tries: Mapping[str, histories.Tries] = {}
-    if decision.site.store in history.setbacks:
-        tries = history.setbacks[decision.site.store].by_engine
-    by_copy_image = tries.get(choosing.COPY_IMAGE, _UNTRIED)
-    by_stream = tries.get(choosing.RBD_STREAM, _UNTRIED)
+    store = decision.site.store
+    by_copy_image = history.tries(store, choosing.COPY_IMAGE)
+    by_stream = history.tries(store, choosing.RBD_STREAM)
     copying = _worse(by_copy_image, around.copy_image)
     streaming = _worse(by_stream, around.rbd_stream)
     obstacle = around.copy_image_obstacle

@@ -132,6 +132,20 @@ class Books:
             store, request.engine, reason, self.limits.backoff, self.clock()
         )
 
+    def doubted(
+        self,
+        image: images.Image,
+        request: histories.Request,
+        history: histories.History,
+        store: images.StoreId,
+        reason: str,
+    ) -> histories.History:
+        """Note a refusal that is believed when it is said once more."""
+        self._tell_failure(image, request, store, reason)
+        return history.with_doubt(
+            store, request.engine, reason, self.limits.backoff, self.clock()
+        )
+
     def held_up(
         self,
         image: images.Image,

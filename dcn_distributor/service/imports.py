@@ -89,7 +89,7 @@ class Imports:
             if not known_stores.issuperset(plan.stores):
                 raise
             # Some API host does not know what another does.
-            return self._refused(image, plan.stores, history, str(exc))
+            return self._put_off(image, plan.stores, history, str(exc))
         except exceptions.ImportDisabled as exc:
             # Then no image fares better.
             self._note_obstacle(str(exc))
@@ -97,6 +97,11 @@ class Imports:
         except (exceptions.NotCopyable, exceptions.AccessDenied) as exc:
             stores = [s for s, r in routes.items() if r.engine == plan.engine]
             return self._refused(image, stores, history, str(exc))
+        except exceptions.TemporaryError as exc:
+            # The image could be read a moment ago: no outage, but a quota,
+            # or an API host that fails at this very request. If the import
+            # has begun all the same, the next look finds it.
+            return self._put_off(image, plan.stores, history, str(exc))
         self._books.begun(image, plan, routes)
         return booking.Outcome(plan.look_again_s)
 
@@ -237,6 +242,22 @@ class Imports:
         self._books.ledger.keep(image.id, history)
         return booking.Outcome(look_again_s=self._books.limits.poll_s)
 
+    def _put_off(
+        self,
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        history: histories.History,
+        reason: str,
+    ) -> booking.Outcome:
+        """Glance will not copy this image now."""
+        request = self._request(stores)
+        for store in stores:
+            history = self._books.put_off(
+                image, request, history, store, reason
+            )
+        self._books.ledger.keep(image.id, history)
+        return booking.Outcome(look_again_s=1.0)
+
     def _refused(
         self,
         image: images.Image,
@@ -246,16 +267,15 @@ class Imports:
     ) -> booking.Outcome:
         """Glance will not copy this image: trying again changes nothing.
 
-        That is believed when it is said a second time: right after an image
+        That is believed when it is said twice in a row: right after an image
         was saved, an API host at a database server that lags may not know.
         """
         request = self._request(stores)
         is_final = all(
-            store in history.setbacks
-            and histories.COPY_IMAGE in history.setbacks[store].by_engine
+            history.tries(store, histories.COPY_IMAGE).refusals
             for store in stores
         )
-        book = self._books.refused if is_final else self._books.put_off
+        book = self._books.refused if is_final else self._books.doubted
         for store in stores:
             history = book(image, request, history, store, reason)
         if is_final:

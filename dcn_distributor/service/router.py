@@ -123,10 +123,10 @@ class Router:
         """
         trouble = load.troubles.get(turn)
         if trouble is None:
-            return histories.Tries(0, '')
+            return histories.UNTRIED
         is_due = trouble.next_probe_s <= self._books.clock()
         if is_due and load.prober(turn) is None:
-            return histories.Tries(0, '')
+            return histories.UNTRIED
         return histories.Tries(trouble.failures, trouble.reason)
 
     def _lock_state(

@@ -314,6 +314,71 @@ def test_a_refusal_that_was_a_moment_too_early_is_not_for_good():
     assert world.stores(image.id) == BOTH
 
 
+def test_a_refusal_after_a_failure_is_not_for_good():
+    world = worlds.World(names=['dcn0'])
+    world.glance.fail('dcn0')
+    image_id = world.add()
+    world.run(20)
+    assert world.ledger.history(image_id).setbacks
+    world.glance.heal()
+
+    error = exceptions.AccessDenied('403: for a moment')
+    world.glance.refuse_imports(calls=1, error=error)
+    world.run(300)
+
+    assert world.stores(image_id) == {'dcn0'}
+
+
+def test_an_api_host_that_does_not_know_a_store_is_asked_on():
+    world = worlds.World()
+    error = exceptions.StoreUnknown('400: no store dcn0')
+    world.glance.refuse_imports(calls=5, error=error)
+    image_id = world.add()
+
+    world.run(300)
+
+    assert world.stores(image_id) == BOTH
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        exceptions.TemporaryError('413: the quota is used up'),
+        exceptions.GlanceUnavailable('500: for this image'),
+    ],
+)
+def test_a_request_that_comes_to_nothing_for_now_is_told_of(error):
+    world = worlds.World()
+    world.glance.refuse_imports(calls=3, error=error)
+    image_id = world.add()
+
+    world.run(10)
+    setback = world.ledger.history(image_id).setbacks['dcn0']
+    assert str(error) == setback.reason
+    assert not setback.is_permanent
+
+    world.run(120)
+    assert world.stores(image_id) == BOTH
+    assert world.ledger.history(image_id).is_quiet
+
+
+def test_a_request_that_was_heeded_though_it_failed_is_followed():
+    world = worlds.World()
+    image_id = world.add()
+    ask = world.glance.copy_to_stores
+
+    def ask_and_fail(*args):
+        ask(*args)
+        raise exceptions.GlanceUnavailable('504: after all')
+
+    world.glance.copy_to_stores = ask_and_fail
+    world.run(60)
+
+    assert world.stores(image_id) == BOTH
+    assert world.asked(image_id) == [BOTH]
+    assert world.ledger.history(image_id).is_quiet
+
+
 def test_a_refusal_of_the_image_is_told_once_for_all_its_stores(caplog):
     world = worlds.World(
         limits=dataclasses.replace(worlds.LIMITS, stores_per_import=1)

@@ -107,6 +107,25 @@ def test_what_glance_refuses_is_streamed(error):
     assert set().union(*world.streamed(image_id)) == BOTH
 
 
+@pytest.mark.parametrize(
+    'error',
+    [
+        exceptions.TemporaryError('413: the quota is used up'),
+        exceptions.GlanceUnavailable('500: for this image'),
+    ],
+)
+def test_what_glance_keeps_failing_to_begin_is_streamed(error):
+    world = world_of(AUTO)
+    world.glance.refuse_imports(calls=1000, error=error)
+    image_id = world.add()
+
+    world.run(120)
+
+    assert world.stores(image_id) == BOTH
+    # No store was to blame.
+    assert not world.ledger.load.troubles
+
+
 def test_a_disabled_method_is_found_by_one_image_for_all():
     world = world_of(AUTO)
     error = exceptions.ImportDisabled('400: Unknown import method')
