@@ -92,9 +92,13 @@ class Drive:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._hasher = hasher
 
-    def attach(self, number: int, copy: storage.Copy) -> None:
-        """A lane's target is open: fill it."""
-        self._events.put(functools.partial(self._attach, number, copy))
+    def attach(
+        self, number: int, copy: storage.Copy, *, is_narrow: bool = False
+    ) -> None:
+        """A lane's target is open: fill it, with care if it is narrow."""
+        self._events.put(
+            functools.partial(self._attach, number, copy, is_narrow)
+        )
 
     def fail(self, number: int, error: exceptions.DistributorError) -> None:
         """Give up one lane."""
@@ -153,7 +157,9 @@ class Drive:
         except queue.Empty:
             return took
 
-    def _attach(self, number: int, copy: storage.Copy) -> None:
+    def _attach(
+        self, number: int, copy: storage.Copy, is_narrow: bool
+    ) -> None:
         self._copies[number] = copy
         ahead = pipelines.SUMS_AHEAD
         # A checksum is that of a range within one object. Chunks are cut for
@@ -161,9 +167,12 @@ class Drive:
         is_split = copy.object_bytes < self._chunks.chunk_bytes
         if is_split or copy.checksum_obstacle is not None:
             self._reading_back.add(number)
-            ahead = _READS_BACK_AHEAD
+            ahead = 1 if is_narrow else _READS_BACK_AHEAD
         self._pipeline.lane_began(
-            number, is_fresh=copy.is_fresh, sums_at_once=ahead
+            number,
+            is_fresh=copy.is_fresh,
+            sums_at_once=ahead,
+            is_narrow=is_narrow,
         )
 
     def _carry_out(self, step: steps.Step) -> None:
@@ -200,7 +209,7 @@ class Drive:
         self, lane: int, index: int, result: int | exceptions.DistributorError
     ) -> None:
         self._writing[lane] -= 1
-        self._pipeline.was_written(lane, index, result)
+        self._pipeline.was_written(lane, index, result, self._clock())
         self._tell_lost(lane)
 
     def _tell_lost(self, lane: int) -> None:

@@ -28,6 +28,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import flight as flights
 from dcn_distributor.engines.rbd_stream import steps
 
 # A chunk that was written so often and never stays is given up.
@@ -46,6 +47,7 @@ class Lane:
     """See the module. A part of a Pipeline, which hands on all events.
 
     :param window_bytes: how much may be held
+    :param timeout_s: how long a write may take
     :param proves: whether what was written is computed over at rest
     :param zeros: as long as a chunk
     """
@@ -56,6 +58,7 @@ class Lane:
         chunks: chunking.Chunks,
         *,
         window_bytes: int,
+        timeout_s: float,
         proves: bool,
         zeros: bytes,
     ) -> None:
@@ -81,6 +84,9 @@ class Lane:
         self._left = len(chunks)
         self._held: dict[int, int] = {}
         self._held_bytes = 0
+        self._flight = flights.Flight(
+            chunks.chunk_bytes, window_bytes, timeout_s
+        )
         self._offered: dict[int, Content] = {}
         self._written: dict[int, int] = {}
         self._writes: dict[int, int] = {}
@@ -89,7 +95,7 @@ class Lane:
         self._sums: dict[int, storage.Checksum] = {}
         self._scouting: set[int] = set()
         self._scouted_to = 0
-        self._scouts_at_once = 0
+        self._sums_at_once = 0
         self._due_from = 0
 
     # -- what the pipeline asks
@@ -149,11 +155,15 @@ class Lane:
 
     # -- what the pipeline tells
 
-    def begin(self, is_fresh: bool, scouts_at_once: int) -> None:
+    def begin(
+        self, is_fresh: bool, sums_at_once: int, is_narrow: bool
+    ) -> None:
         """The target is open; what was offered can be worked on."""
         self.is_ready = True
         self.is_fresh = is_fresh
-        self._scouts_at_once = 0 if is_fresh else scouts_at_once
+        self._sums_at_once = sums_at_once
+        if is_narrow:
+            self._flight.begin_narrow()
 
     def reserve(self, index: int) -> None:
         """A due chunk is going to be offered."""
@@ -183,7 +193,7 @@ class Lane:
 
     def scout(self) -> Iterator[steps.Step]:
         """Ask for checksums ahead, in ascending order."""
-        limit = self._scouts_at_once
+        limit = 0 if self.is_fresh else self._sums_at_once
         while (
             self._scouted_to < len(self._chunks)
             and len(self._scouting) + len(self._sums) < limit
@@ -204,16 +214,21 @@ class Lane:
             return
         for index in [*self._offered]:
             if self._must_write(index):
-                if bucket.wait_s(now) > 0:
+                length = self._chunks.length(index)
+                if bucket.wait_s(now) > 0 or not self._may_send(length):
                     return
                 data, digest = self._offered.pop(index)
-                bucket.take(self._chunks.length(index))
-                self.taken_bytes += self._chunks.length(index)
+                bucket.take(length)
+                self.taken_bytes += length
+                self._flight.begin(index, length, now)
                 yield self._write(index, data, digest)
                 return
 
-    def was_written(self, index: int, sent_bytes: int) -> Iterator[steps.Step]:
+    def was_written(
+        self, index: int, sent_bytes: int, now: float
+    ) -> Iterator[steps.Step]:
         """A chunk is durable: have it proven."""
+        self._flight.end(index, now)
         self._free_room(index)
         self.sent_bytes += sent_bytes
         self.has_data[index] = 1
@@ -233,6 +248,12 @@ class Lane:
             self._sums[index] = found
 
     # -- how
+
+    def _may_send(self, length: int) -> bool:
+        """Tell whether one more write may be under way, and its proof."""
+        return self._flight.has_room(length) and (
+            not self._proves or len(self._written) < self._sums_at_once
+        )
 
     def _must_write(self, index: int) -> bool:
         """Decide on an offered chunk; settle it if it is in place."""

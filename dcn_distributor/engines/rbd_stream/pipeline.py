@@ -28,7 +28,8 @@ again if nothing happens. The rules:
 5. A written chunk counts when the target has computed over it and its
    checksum is that of the bytes as read. One that fails is read and written
    anew, up to a limit.
-6. A lane is filled when all its chunks are settled and, if asked for, the
+6. Each lane has as much on its way as arrives well within the time-out.
+7. A lane is filled when all its chunks are settled and, if asked for, the
    hash of the bytes as read is the image's. A chunk read again has to be
    the same as the first time, since only that went into the hash.
 
@@ -68,6 +69,7 @@ class Rules:
 
     :ivar window_bytes: how much each lane, and the hash, may hold
     :ivar patience_s: how long the others wait for a slow lane
+    :ivar timeout_s: how long a write may take before it is lost
     :ivar expected_hash: the hash to prove, hexadecimal, or None
     :ivar proves: whether written chunks are computed over at rest
     :ivar source_sums: whether the source's OSDs compute, which spares
@@ -76,6 +78,7 @@ class Rules:
 
     window_bytes: int
     patience_s: float
+    timeout_s: float
     expected_hash: str | None = None
     proves: bool = True
     source_sums: bool = False
@@ -106,6 +109,7 @@ class Pipeline:
                 number,
                 chunks,
                 window_bytes=rules.window_bytes,
+                timeout_s=rules.timeout_s,
                 proves=rules.proves,
                 zeros=self._zeros,
             )
@@ -135,11 +139,19 @@ class Pipeline:
     # -- what has happened
 
     def lane_began(
-        self, number: int, *, is_fresh: bool, sums_at_once: int = SUMS_AHEAD
+        self,
+        number: int,
+        *,
+        is_fresh: bool,
+        sums_at_once: int = SUMS_AHEAD,
+        is_narrow: bool = False,
     ) -> None:
-        """A target is open, and holds nothing if it is fresh."""
+        """A target is open, and holds nothing if it is fresh.
+
+        One chunk at a time is on its way to it at first if it is narrow.
+        """
         if not self.lanes[number].is_over:
-            self.lanes[number].begin(is_fresh, sums_at_once)
+            self.lanes[number].begin(is_fresh, sums_at_once, is_narrow)
 
     def lane_failed(
         self, number: int, error: exceptions.DistributorError
@@ -189,6 +201,7 @@ class Pipeline:
         number: int,
         index: int,
         result: int | exceptions.DistributorError,
+        now: float,
     ) -> None:
         """A target's chunk is durable; so many bytes were sent for it."""
         lane = self.lanes[number]
@@ -198,7 +211,7 @@ class Pipeline:
             self.lane_failed(number, result)
             return
         self._bucket.put_back(self._chunks.length(index) - result)
-        self._done.extend(lane.was_written(index, result))
+        self._done.extend(lane.was_written(index, result, now))
 
     def was_summed(
         self,

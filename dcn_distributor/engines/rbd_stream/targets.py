@@ -43,6 +43,8 @@ class Target:
         its images
     :ivar removes_orphans: whether what a crashed glance-api left under the
         image's name is removed
+    :ivar begins_narrow: whether the first chunks go one at a time, since a
+        cluster gave no answer in time when there were more
     """
 
     site: sites.SiteName
@@ -50,6 +52,7 @@ class Target:
     cluster: storage.Cluster
     object_bytes: int
     removes_orphans: bool = False
+    begins_narrow: bool = False
 
     def location(self, image_id: images.ImageId) -> images.Location:
         """Where the copy will be, as Glance writes it."""

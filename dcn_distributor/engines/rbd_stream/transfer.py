@@ -207,6 +207,7 @@ class Transfer:
         rules = pipelines.Rules(
             window_bytes=max(self._tuning.window_bytes, chunk_bytes),
             patience_s=self._tuning.patience_s,
+            timeout_s=self._tuning.timeout_s,
             expected_hash=self.image.hash_value if hash_algo else None,
             proves=self._tuning.verify is not transfers.Verify.SIZE,
             source_sums=source.checksum_obstacle is None,
@@ -269,7 +270,10 @@ class Transfer:
     def _opener(self, number: int) -> Callable[[storage.Copy], None]:
         def opened(copy: storage.Copy) -> None:
             self._object_bytes[number] = copy.object_bytes
-            self._when_driving(lambda drive: drive.attach(number, copy))
+            is_narrow = self._deliveries[number].target.begins_narrow
+            self._when_driving(
+                lambda drive: drive.attach(number, copy, is_narrow=is_narrow)
+            )
 
         return opened
 

@@ -233,6 +233,7 @@ class Verification:
             pipelines.Rules(
                 window_bytes=self._tuning.window_bytes,
                 patience_s=self._tuning.patience_s,
+                timeout_s=self._tuning.timeout_s,
                 expected_hash=expected_hash,
                 proves=proves,
                 source_sums=source.checksum_obstacle is None,

@@ -71,10 +71,12 @@ class Ride:
         is_hashed: bool = True,
         proves: bool = True,
         expected_hash: str | None = None,
+        is_narrow: bool = False,
     ) -> None:
         self.world = world
         self.filled: set[int] = set()
         self.lost: dict[int, exceptions.DistributorError] = {}
+        self._is_narrow = is_narrow
         self.handles = [clusters.FakeCluster(site) for site in sites]
         self._source = clusters.FakeCluster(source).open_snapshot(IMAGE)
         size = self._source.size_bytes
@@ -87,6 +89,7 @@ class Ride:
             pipelines.Rules(
                 window_bytes=window,
                 patience_s=patience_s,
+                timeout_s=min(site.faults.timeout_s for site in sites),
                 expected_hash=sha if is_hashed else None,
                 proves=proves,
                 source_sums=self._source.checksum_obstacle is None,
@@ -116,7 +119,7 @@ class Ride:
             self.drive.fail(number, exc)
             return
         self.copies[number] = copy
-        self.drive.attach(number, copy)
+        self.drive.attach(number, copy, is_narrow=self._is_narrow)
 
     def run(self) -> None:
         """Go on until every lane is filled or lost."""

@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""How much may be on its way to a target at once.
+
+librados counts a call's time from the moment it is handed over, what it
+waits in the send queue included (osdc/Objecter.cc: _op_submit_with_budget
+starts the timer of rados_osd_op_timeout). On a slow link a whole window may
+so take longer than the time-out, and all of it is lost, each time. So how
+long writes take decides how many there may be:
+
+1. When one took longer than a quarter of the time-out, half as much may be
+   under way from now on; but one chunk always may. What was begun before
+   tells nothing new then.
+2. When as many bytes as may be under way were written one after another,
+   each write within an eighth of the time-out, one chunk more may be.
+"""
+
+_LONG = 1 / 4
+_SHORT = 1 / 8
+
+
+class Flight:
+    """See the module. Times are in seconds of any steady clock.
+
+    :param whole_bytes: the most that may ever be under way
+    :param timeout_s: after which a write is lost
+
+    :ivar limit_bytes: how much may be under way; one chunk always may
+    """
+
+    def __init__(
+        self, chunk_bytes: int, whole_bytes: int, timeout_s: float
+    ) -> None:
+        self.limit_bytes = whole_bytes
+        self._chunk_bytes = chunk_bytes
+        self._whole_bytes = whole_bytes
+        self._timeout_s = timeout_s
+        self._under_way: dict[int, tuple[int, float]] = {}
+        self._bytes = 0
+        self._quick_bytes = 0
+        self._narrowed_s: float | None = None
+
+    def begin_narrow(self) -> None:
+        """Let one chunk be under way at first."""
+        self.limit_bytes = self._chunk_bytes
+
+    def has_room(self, length: int) -> bool:
+        """Tell whether so many bytes may be under way, too."""
+        return not self._bytes or self._bytes + length <= self.limit_bytes
+
+    def begin(self, index: int, length: int, now: float) -> None:
+        """A chunk is on its way."""
+        self._under_way[index] = length, now
+        self._bytes += length
+
+    def end(self, index: int, now: float) -> None:
+        """A chunk has arrived."""
+        length, begun_s = self._under_way.pop(index)
+        self._bytes -= length
+        took_s = now - begun_s
+        if took_s < self._timeout_s * _SHORT:
+            self._quick_bytes += length
+            if self._quick_bytes >= self.limit_bytes:
+                self._widen()
+            return
+        self._quick_bytes = 0
+        is_news = self._narrowed_s is None or begun_s >= self._narrowed_s
+        if is_news and took_s > self._timeout_s * _LONG:
+            self.limit_bytes = max(self._chunk_bytes, self.limit_bytes // 2)
+            self._narrowed_s = now
+
+    def _widen(self) -> None:
+        self._quick_bytes = 0
+        self.limit_bytes = min(
+            self._whole_bytes, self.limit_bytes + self._chunk_bytes
+        )
