@@ -17,7 +17,6 @@ the pipeline would send is one that differs. Each is looked at more closely
 then, and written in a second pass if it is to be repaired.
 """
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
@@ -34,12 +33,9 @@ from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import drive as drives
 from dcn_distributor.engines.rbd_stream import inspected
+from dcn_distributor.engines.rbd_stream import narrowing
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
 from dcn_distributor.engines.rbd_stream import sources
-
-# Damage is told to this many bytes, for the first so many chunks.
-_FINEST_BYTES = 4096
-_NARROWED = 16
 
 _UnderWay = tuple[Sequence[sites.SiteName], pipelines.Pipeline]
 
@@ -181,9 +177,8 @@ class Verification:
                 verdict = self._verdict(
                     suspect,
                     compared_bytes=lane.settled_bytes,
-                    damages=tuple(
-                        self._narrow(one, offset, length, nth)
-                        for nth, (offset, length) in enumerate(one.differing)
+                    damages=narrowing.damages(
+                        self._source.readable, one, is_lost=number in lost
                     ),
                     notes=_notes(one),
                     error=lost.get(number),
@@ -265,18 +260,6 @@ class Verification:
         drive.run()
         return lost
 
-    def _narrow(
-        self, copy: inspected.Inspected, offset: int, length: int, nth: int
-    ) -> transfers.Damage:
-        """Find the first and last blocks that differ within a chunk."""
-        first, behind = offset, offset + length
-        source = self._source.readable
-        can = (source.checksum_obstacle or copy.checksum_obstacle) is None
-        if can and nth < _NARROWED:
-            first = _edge(source, copy, first, behind, is_first=True)
-            behind = _edge(source, copy, first, behind, is_first=False)
-        return transfers.Damage(copy.object_name(first), first, behind - first)
-
     # -- repairing
 
     def _repair(self, suspect: Suspect, verdict: Verdict) -> Verdict:
@@ -314,51 +297,3 @@ def _notes(copy: inspected.Inspected) -> tuple[str, ...]:
     if copy.checksum_obstacle is None:
         return ()
     return (f'compared by reading it: {copy.checksum_obstacle}',)
-
-
-def _edge(
-    source: storage.Readable,
-    copy: inspected.Inspected,
-    first: int,
-    behind: int,
-    *,
-    is_first: bool,
-) -> int:
-    """Halve a range that differs until its first (last) block is left."""
-    while behind - first > _FINEST_BYTES:
-        blocks = -(-(behind - first) // _FINEST_BYTES)
-        middle = first + blocks // 2 * _FINEST_BYTES
-        if is_first:
-            is_before = _differs(source, copy, first, middle)
-        else:
-            is_before = not _differs(source, copy, middle, behind)
-        first, behind = (first, middle) if is_before else (middle, behind)
-    return first if is_first else behind
-
-
-def _differs(
-    source: storage.Readable,
-    copy: inspected.Inspected,
-    first: int,
-    behind: int,
-) -> bool:
-    length = behind - first
-    return _sum(source.checksum, first, length) != _sum(
-        copy.checksum, first, length
-    )
-
-
-def _sum(
-    checksum: Callable[[int, int, storage.ChecksumDone], None],
-    offset: int,
-    length: int,
-) -> storage.Checksum:
-    """Have an OSD compute, and wait for it."""
-    answer: futures.Future[storage.Checksum | exceptions.DistributorError] = (
-        futures.Future()
-    )
-    checksum(offset, length, answer.set_result)
-    result = answer.result()
-    if isinstance(result, exceptions.DistributorError):
-        raise result
-    return result

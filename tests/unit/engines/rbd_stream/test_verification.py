@@ -12,6 +12,7 @@
 """Verification and repair of copies on a cloud in memory."""
 
 from collections.abc import Iterator
+import hashlib
 import random
 
 import pytest
@@ -25,6 +26,7 @@ from dcn_distributor.engines.rbd_stream import verification
 from tests.fakes import clusters
 from tests.unit.engines.rbd_stream import clouds
 
+BIG = 32768
 EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
 CONTENT = random.Random(3).randbytes(2000) + bytes(900) + b'end'
 
@@ -46,8 +48,30 @@ def image(cloud: clouds.Cloud) -> images.Image:
     return cloud.glance.get(image.id)
 
 
+def with_big_objects(cloud: clouds.Cloud) -> images.Image:
+    """An image of two big objects; the first ends with zeros."""
+    content = random.Random(4).randbytes(2 * BIG)
+    content = content[:20000] + bytes(BIG - 20000) + content[BIG:]
+    image = cloud.glance.add(
+        size_bytes=len(content),
+        hash_algo='sha512',
+        hash_value=hashlib.sha512(content).hexdigest(),
+        stores=frozenset(),
+    )
+    for store in clouds.STORES:
+        cloud.cephs[store].pool.put(image.id, content, BIG)
+        cloud.glance.add_location(
+            image.id, cloud.glance.location(image.id, store)
+        )
+    return cloud.glance.get(image.id)
+
+
 def verify(
-    cloud: clouds.Cloud, image: images.Image, *, reads_source: bool = False
+    cloud: clouds.Cloud,
+    image: images.Image,
+    *,
+    reads_source: bool = False,
+    chunk_bytes: int = clouds.CHUNK,
 ) -> verification.Verification:
     def handle(store: str) -> clusters.FakeCluster:
         return clusters.FakeCluster(cloud.cephs[store])
@@ -60,7 +84,7 @@ def verify(
         verification.Suspect(sites.SiteName(s), s, handle(s)) for s in EDGES
     ]
     tuning = transfers.Tuning(
-        chunk_bytes=clouds.CHUNK, window_bytes=4 * clouds.CHUNK
+        chunk_bytes=chunk_bytes, window_bytes=4 * chunk_bytes
     )
     return verification.Verification(
         image, source, suspects, tuning, reads_source=reads_source
@@ -179,3 +203,72 @@ def test_objects_that_the_copy_never_had_are_repaired_for_all_to_see(
     # What the object map denies reads as zeros, whatever is stored.
     assert pool.read(image.id) == CONTENT
     assert cloud.strays() == []
+
+
+@pytest.mark.parametrize('offset', [0, 100, 9000, 16383, 19999])
+@pytest.mark.parametrize('shorter', ['central', 'dcn0', None])
+def test_damage_is_narrowed_whatever_zeros_are_stored_behind_it(
+    cloud: clouds.Cloud, offset: int, shorter: str | None
+) -> None:
+    image = with_big_objects(cloud)
+    cloud.cephs['dcn0'].pool.flip(image.id, offset)
+    if shorter is not None:
+        stored = cloud.cephs[shorter].pool.images[image.id].objects[0]
+        assert stored.head is not None
+        stored.head = stored.head[:20000]
+
+    found = verify(cloud, image, chunk_bytes=BIG).compare()
+
+    [damage] = found[0].damages
+    assert (damage.offset, damage.length) == (offset // 4096 * 4096, 4096)
+    assert found[1].is_good
+
+
+def test_stray_data_behind_a_short_object_is_narrowed(
+    cloud: clouds.Cloud,
+) -> None:
+    image = with_big_objects(cloud)
+    stored = cloud.cephs['central'].pool.images[image.id].objects[0]
+    assert stored.head is not None
+    stored.head = stored.head[:20000]
+    cloud.cephs['dcn0'].pool.flip(image.id, 30000)
+
+    found = verify(cloud, image, chunk_bytes=BIG).compare()
+
+    [damage] = found[0].damages
+    assert (damage.offset, damage.length) == (7 * 4096, 4096)
+
+
+@pytest.mark.parametrize('nth', [2, 3, 4, 5])
+def test_a_site_that_fails_costs_its_own_verdict_only(
+    cloud: clouds.Cloud, nth: int
+) -> None:
+    image = with_big_objects(cloud)
+    for store in EDGES:
+        cloud.cephs[store].pool.flip(image.id, 100)
+        cloud.cephs[store].pool.flip(image.id, BIG + 100)
+    cloud.cephs['dcn0'].faults.fail('checksum', nth=nth, times=None)
+
+    found = verify(cloud, image, chunk_bytes=BIG).compare()
+
+    assert [d.offset for d in found[1].damages] == [0, BIG]
+    assert [d.length for d in found[1].damages] == [4096, 4096]
+    if nth == 2:
+        assert isinstance(found[0].error, exceptions.ClusterUnavailable)
+    else:
+        assert [d.offset for d in found[0].damages] == [0, BIG]
+        assert found[0].damages[1].length == BIG
+
+
+def test_a_source_that_fails_is_named(
+    cloud: clouds.Cloud, image: images.Image
+) -> None:
+    cloud.cephs['central'].faults.fail('checksum', nth=2, times=None)
+
+    found = verify(cloud, image).compare()
+
+    assert [type(v.error) for v in found] == [
+        exceptions.SourceUnavailable,
+        exceptions.SourceUnavailable,
+    ]
+    assert 'source central' in str(found[0].error)
