@@ -21,6 +21,7 @@ from a store need not keep a stream from it.
 Each engine has its own slots; one image takes one slot at a time.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -149,13 +150,15 @@ class Load:
             self, troubles=MappingProxyType({**self.troubles, turn: trouble})
         )
 
-    def with_probes_due(self, store: images.StoreId, now: float) -> 'Load':
-        """Note that a store in trouble may be tried at once."""
+    def with_probes_due(
+        self, stores: Collection[images.StoreId], now: float
+    ) -> 'Load':
+        """Note that stores in trouble may be tried at once."""
         troubles = {
             turn: dataclasses.replace(
                 trouble, next_probe_s=min(now, trouble.next_probe_s)
             )
-            if turn[0] == store
+            if turn[0] in stores
             else trouble
             for turn, trouble in self.troubles.items()
         }

@@ -52,6 +52,7 @@ class Answers:
         """See clients.bus.control.Agent."""
         self._parts.rule_book.start_anew()
         self._parts.reconciler.forget_obstacle()
+        self._parts.ledger.let_probe_all()
         for image_id in image_ids:
             self._parts.queue.add(image_id)
         if not image_ids:

@@ -110,10 +110,8 @@ class Books:
     ) -> histories.History:
         """Note a copy that did not arrive, and may not for other images."""
         turn = (store, request.engine)
-        self.ledger.note_failure(turn, reason)
-        if self.ledger.load.troubles[turn].failures == (
-            self.options.fallback_after
-        ):
+        failures = self.ledger.note_failure(turn, reason)
+        if failures == self.options.fallback_after:
             # Those that wait for it may have another engine from now on.
             self.ledger.release(turn)
         return self.put_off(image, request, history, store, reason)

@@ -139,12 +139,16 @@ class Ledger:
         with self._lock:
             self._load = self._load.with_success(turn)
 
-    def note_failure(self, turn: loads.Turn, reason: str) -> None:
-        """Note that a copy by an engine did not arrive in a store."""
+    def note_failure(self, turn: loads.Turn, reason: str) -> int:
+        """Note that a copy by an engine did not arrive in a store.
+
+        Return how many did not in a row.
+        """
         with self._lock:
             self._load = self._load.with_failure(
                 turn, reason, self._limits.backoff, self._clock()
             )
+            return self._load.troubles[turn].failures
 
     def release(self, turn: loads.Turn) -> None:
         """Have all looked at that wait for a turn: they may go another way."""
@@ -154,7 +158,13 @@ class Ledger:
     def let_probe(self, store: images.StoreId) -> None:
         """Let a store in trouble be tried at once."""
         with self._lock:
-            self._load = self._load.with_probes_due(store, self._clock())
+            self._load = self._load.with_probes_due([store], self._clock())
+
+    def let_probe_all(self) -> None:
+        """Let all stores in trouble be tried at once."""
+        with self._lock:
+            stores = {store for store, _ in self._load.troubles}
+            self._load = self._load.with_probes_due(stores, self._clock())
 
     def plan(
         self,

@@ -34,6 +34,7 @@ PUBLIC = (
     'version: 1\n'
     'policies: {all: {match: {visibility: [public]}, sites: all}}\n'
 )
+SOON = retry.Backoff(base_s=0.1, cap_s=1.0)
 NOTHING = 'version: 1\npolicies: {}\n'
 
 
@@ -76,7 +77,7 @@ class Ear:
 class Service:
     """An agent, its files, and a Glance whose imports the test ends."""
 
-    def __init__(self, directory, placement, has_streams):
+    def __init__(self, directory, placement, has_streams, backoff):
         self.has_streams = has_streams
         self.placement_file = directory / 'placement.yaml'
         self.placement_file.write_text(placement)
@@ -91,9 +92,7 @@ class Service:
             topic='topic',
             workers=4,
             resync_interval_s=3600.0,
-            limits=dataclasses.replace(
-                worlds.LIMITS, backoff=retry.Backoff(base_s=0.1, cap_s=1.0)
-            ),
+            limits=dataclasses.replace(worlds.LIMITS, backoff=backoff),
             choice=choosing.Options(),
             remove_orphans=False,
             streaming=transfers.Tuning(),
@@ -144,8 +143,8 @@ def make_service(tmp_path):
     made = []
     before = {*threading.enumerate()}
 
-    def make(placement=PUBLIC, has_streams=False):
-        made.append(Service(tmp_path, placement, has_streams))
+    def make(placement=PUBLIC, has_streams=False, backoff=SOON):
+        made.append(Service(tmp_path, placement, has_streams, backoff))
         return made[-1]
 
     yield make
@@ -219,6 +218,25 @@ def test_a_resync_asked_for_tries_again_what_had_failed_for_good(
 
     assert answer['looking_at'] is None
     assert service.stores(image_id) == BOTH
+
+
+def test_a_resync_lifts_the_pause_of_a_store_that_failed(make_service):
+    service = make_service(backoff=retry.Backoff(base_s=600.0, cap_s=3600.0))
+    service.glance.fail('dcn0')
+    image_id = service.glance.add().id
+    service.start()
+    service.wait_for_import(image_id)
+    service.agent.look_at(image_id)
+    waiting.until(
+        'the store is in trouble',
+        lambda: service.answers.remembered()['troubles'],
+    )
+    service.glance.heal()
+
+    service.answers.resync([])
+    service.wait_for_import(image_id)
+
+    assert service.glance.get(image_id).stores >= BOTH
 
 
 def test_an_outage_at_the_start_ends_by_itself(make_service):
