@@ -20,6 +20,7 @@ want of a role, and it may have been registered.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import threading
 
 from oslo_log import log
 
@@ -36,16 +37,70 @@ def sweep(
     clusters: Mapping[images.StoreId, storage.Cluster],
     is_running: Callable[[images.ImageId], bool],
 ) -> None:
-    """Look through all clusters; one that fails is left for another time."""
-    for store, cluster in clusters.items():
-        try:
-            for image_id in cluster.leftovers():
-                if not is_running(image_id):
-                    _clear(glance, store, cluster, image_id)
-        except exceptions.DistributorError as exc:
-            LOG.debug('store=%s is not swept: %s', store, exc)
-        except Exception:
-            LOG.exception('store=%s: a bug in rbd-stream', store)
+    """Look through all clusters, and return when that is done.
+
+    Each has a thread of its own, since one may hang.
+    """
+    sweeping = [
+        threading.Thread(
+            target=_sweep_one,
+            args=[glance, store, cluster, is_running],
+            name=f'sweep-{store}',
+            daemon=True,
+        )
+        for store, cluster in clusters.items()
+    ]
+    for thread in sweeping:
+        thread.start()
+    for thread in sweeping:
+        thread.join()
+
+
+def _sweep_one(
+    glance: ports.Images,
+    store: images.StoreId,
+    cluster: storage.Cluster,
+    is_running: Callable[[images.ImageId], bool],
+) -> None:
+    """Clear what can be cleared; a lost cluster waits for another time."""
+    try:
+        for image_id in cluster.leftovers():
+            if not is_running(image_id):
+                _try_to_clear(glance, store, cluster, image_id)
+    except exceptions.DistributorError as exc:
+        LOG.debug('store=%s is not swept: %s', store, exc)
+    except Exception:
+        LOG.exception('store=%s: a bug in rbd-stream', store)
+
+
+def _try_to_clear(
+    glance: ports.Images,
+    store: images.StoreId,
+    cluster: storage.Cluster,
+    image_id: images.ImageId,
+) -> None:
+    """Clear one image; what cannot be cleared does not keep the others.
+
+    Raises ClusterUnavailable.
+    """
+    try:
+        _clear(glance, store, cluster, image_id)
+    except (exceptions.CopyInProgress, exceptions.GlanceUnavailable) as exc:
+        LOG.debug('image=%s store=%s: %s', image_id, store, exc)
+    except exceptions.ClusterUnavailable:
+        raise
+    except exceptions.DistributorError as exc:
+        LOG.warning(
+            'image=%s store=%s: what was left of a copy stays, and is tried '
+            'again by the next resync: %s',
+            image_id,
+            store,
+            exc,
+        )
+    except Exception:
+        LOG.exception(
+            'image=%s store=%s: a bug in rbd-stream', image_id, store
+        )
 
 
 def _clear(
@@ -72,13 +127,10 @@ def _clear(
         is_registered = store in image.stores
         if not is_registered:
             return
-    try:
-        if cluster.clear(image_id, is_registered=is_registered):
-            LOG.info(
-                'image=%s store=%s: removed what was left of a copy that %s',
-                image_id,
-                store,
-                'is registered' if is_registered else 'nobody needs any more',
-            )
-    except exceptions.CopyInProgress as exc:
-        LOG.debug('image=%s store=%s: %s', image_id, store, exc)
+    if cluster.clear(image_id, is_registered=is_registered):
+        LOG.info(
+            'image=%s store=%s: removed what was left of a copy that %s',
+            image_id,
+            store,
+            'is registered' if is_registered else 'nobody needs any more',
+        )
