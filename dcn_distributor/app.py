@@ -193,6 +193,7 @@ def open_world(
     Nothing is sent to Glance or to the bus before something is asked.
     """
     _, read_policies = rule_reader(settings)()
+    notifications.check_url(conf)
     return World(
         images=glance.connect(conf),
         rules=read_policies,

@@ -215,17 +215,19 @@ class Listener:
 def check_url(conf: cfg.ConfigOpts) -> None:
     """Raise ConfigError for a transport_url that cannot be right.
 
-    Nothing is connected. What is wrong with it is not told, since that may
-    be a part of the password.
+    Be it that of the notifications or that of RPC: they may differ. Nothing
+    is connected. What is wrong with it is not told, since that may be a part
+    of the password.
     """
     try:
         _transport(conf).cleanup()
-    except (oslo_messaging.MessagingException, ValueError) as exc:
+        oslo_messaging.get_rpc_transport(conf).cleanup()
+    except (oslo_messaging.MessagingException, ValueError):
         raise exceptions.ConfigError(
             'transport_url: not of the form rabbit://USER:PASSWORD@HOST:PORT/ '
             '(in USER and PASSWORD anything but letters, digits and -._~ has '
             'to be written as %XX)'
-        ) from exc
+        ) from None
 
 
 def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:

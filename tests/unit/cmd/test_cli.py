@@ -122,6 +122,60 @@ def test_missing_config_file_is_an_error_of_configuration(capsys):
     assert capsys.readouterr().err == '/nope/x.conf: no such file\n'
 
 
+@pytest.mark.parametrize(
+    ('url', 'section', 'options'),
+    [
+        ('rabit://user:sesame@127.0.0.1/', 'DEFAULT', []),
+        ('rabbit://user:ses/ame@127.0.0.1/', 'DEFAULT', []),
+        ('rabbit://user:ses/ame@127.0.0.1/', 'DEFAULT', ['--debug']),
+        (
+            'rabbit://user:sesame@127.0.0.1:port/',
+            'oslo_messaging_notifications',
+            [],
+        ),
+    ],
+)
+def test_a_wrong_transport_url_is_of_configuration_and_stays_a_secret(
+    tmp_path, url, section, options
+):
+    (tmp_path / 'sites.yaml').write_text(
+        'version: 1\ncentral: {store: central}\nsites: {dcn0: {}}\n'
+    )
+    (tmp_path / 'placement.yaml').write_text('version: 1\npolicies: {}\n')
+    conf_file = tmp_path / 'test.conf'
+    conf_file.write_text(
+        '[DEFAULT]\n'
+        f'sites_file = {tmp_path}/sites.yaml\n'
+        f'placement_file = {tmp_path}/placement.yaml\n'
+        '[glance]\n'
+        'auth_type = none\n'
+        'endpoint_override = http://127.0.0.1:1\n'
+        f'[{section}]\n'
+        f'transport_url = {url}\n'
+    )
+
+    # In a process of its own, since commands set up logging for themselves.
+    ended = subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'dcn_distributor.cmd.cli',
+            *options,
+            '--config-file',
+            str(conf_file),
+            'status',
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert 'transport_url: not of the form' in ended.stderr
+    for part in ("'ses'", 'sesame', 'ame@', "'port'"):
+        assert part not in ended.stdout + ended.stderr
+
+
 def test_closed_pipe_ends_quietly():
     script = (
         'import sys\n'
