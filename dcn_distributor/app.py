@@ -44,8 +44,10 @@ from dcn_distributor.service import rules as rule_books
 from dcn_distributor.service import work_queue
 from dcn_distributor.service import workers as worker_threads
 
-# How long a command waits for an agent: it answers from memory.
+# How long a command waits for an agent that answers from memory, and for one
+# that has to ask Glance.
 ANSWER_TIMEOUT_S = 3.0
+LOOK_TIMEOUT_S = 30.0
 
 Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
 MakeStreams = Callable[
@@ -197,7 +199,7 @@ def open_world(
     return World(
         images=glance.connect(conf),
         rules=read_policies,
-        agent=control.Client(conf, ANSWER_TIMEOUT_S),
+        agent=control.Client(conf, ANSWER_TIMEOUT_S, LOOK_TIMEOUT_S),
         clock=time.time,
         tuning=settings.streaming,
         connect=cluster_maker(settings.streaming),

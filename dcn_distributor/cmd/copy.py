@@ -109,7 +109,7 @@ class Copy(lister.Lister):  # type: ignore[misc]
         if wrong is not None:
             self.app.stderr.write(f'{self.app.NAME}: {wrong}\n')
             return cli.USAGE
-        self._order.place()
+        self._order.place(is_followed=parsed_args.wait)
         if parsed_args.wait:
             try:
                 self._follow(parsed_args.timeout)

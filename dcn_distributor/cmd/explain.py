@@ -81,14 +81,20 @@ class Explain(show.ShowOne):  # type: ignore[misc]
         world, image, stderr = self._world, self._image, self.app.stderr
         known_stores = world.images.stores()
         worlds.warn_of_unknown_stores(world, known_stores, stderr)
-        memory = worlds.ask_agent(world, stderr) or memories.NOTHING
+        memory = worlds.ask_agent(world, stderr)
         self._now_s = world.clock()
         survey = matrix.Survey(
-            world.rules, known_stores, memory, self._now_s, matrix.EVERYTHING
+            world.rules,
+            known_stores,
+            memory or memories.NOTHING,
+            self._now_s,
+            matrix.EVERYTHING,
         )
         self._row = survey.row(image, world.images.import_task(image))
         self._explanation = world.rules.explain(image)
-        self._routes = worlds.ask_routes(world, image.id)
+        self._routes = (
+            {} if memory is None else worlds.ask_routes(world, image.id)
+        )
         record = _record(self._row, self._explanation, self._routes)
         return tuple(record), tuple(record.values())
 

@@ -105,6 +105,7 @@ class Order:
         self._unknown: dict[images.StoreId, int] = {}
         self._refused_s: dict[images.StoreId, float] = {}
         self._silent: set[str] = set()
+        self._failed_before: dict[images.StoreId, str] = {}
         self._news: list[str] = []
         self._told: set[tuple[images.StoreId, str]] = set()
         self._placed_s = 0.0
@@ -124,10 +125,13 @@ class Order:
         news, self._news = self._news, []
         return news
 
-    def place(self) -> None:
+    def place(self, *, is_followed: bool) -> None:
         """Give the order, but for sites that have the image.
 
-        Raises BusUnavailable; the agent may have taken it all the same.
+        Raises BusUnavailable if no agent answers, and none is known to have
+        taken the order. With `is_followed`, it is enough that one answered a
+        moment before: the looks that follow will show, and give the order
+        again if need be.
         """
         self._settle_those_present()
         if self.is_over:
@@ -135,7 +139,17 @@ class Order:
         told = self._world.agent.transfers()
         self._past = hearsay.ended(hearsay.reports(told, self.image.id))
         self._placed_s = self._world.clock()
-        for one, reason in self._ask_for(self._open()):
+        try:
+            refused = self._ask_for(self._open())
+        except exceptions.BusUnavailable as exc:
+            if self._is_known_to_agent():
+                return
+            may_have = f'{exc} (it may have taken the order all the same)'
+            if not is_followed:
+                raise exceptions.BusUnavailable(may_have) from exc
+            self._news.append(may_have)
+            return
+        for one, reason in refused:
             self._end(one, State.REFUSED, reason)
         if any(one.state is State.REFUSED for one in self.standings):
             self.image = self._world.images.get(self.image.id)
@@ -190,6 +204,23 @@ class Order:
             if one.site.name not in accepted
         ]
 
+    def _is_known_to_agent(self) -> bool:
+        """Tell whether an agent has an order that it did not confirm."""
+        try:
+            answer = self._world.agent.remembered()
+        except exceptions.BusUnavailable:
+            return False
+        orders = hearsay.heard([], answer, self.image.id).orders or {}
+        self._failed_before = {
+            store: reason for store, reason in orders.items() if reason
+        }
+        self.host = hearsay.host(answer)
+        return all(
+            one.site.store in orders
+            and one.site.store not in self._failed_before
+            for one in self._open()
+        )
+
     def _order_again(self, forgotten: Sequence[Standing]) -> None:
         """Give the order anew, and again if that is refused for now.
 
@@ -212,6 +243,7 @@ class Order:
         for store in accepted:
             self._unknown.pop(store, None)
             self._refused_s.pop(store, None)
+            self._failed_before.pop(store, None)
         if accepted:
             names = ', '.join(one.site.name for one in accepted.values())
             self._news.append(
@@ -237,7 +269,20 @@ class Order:
             self._note_silence('agent', str(exc))
             return None
         self._note_answer('agent')
-        return hearsay.heard(reports, answer, self.image.id)
+        return self._without_those_before(
+            hearsay.heard(reports, answer, self.image.id)
+        )
+
+    def _without_those_before(self, heard: hearsay.Heard) -> hearsay.Heard:
+        """Leave out orders that had failed before ours was heeded."""
+        if heard.orders is None:
+            return heard
+        ours = {
+            store: reason
+            for store, reason in heard.orders.items()
+            if not reason or self._failed_before.get(store) != reason
+        }
+        return dataclasses.replace(heard, orders=ours)
 
     def _read(self) -> images.ImportTask | None:
         """Read the image, and the task that holds its lock."""

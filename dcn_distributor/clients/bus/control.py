@@ -16,9 +16,11 @@ and what it remembers. A command that gets no answer says so; the agent's
 work goes on.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import contextlib
+import dataclasses
 import socket
 import threading
 from typing import Any
@@ -34,6 +36,9 @@ from dcn_distributor.core import images
 
 EXCHANGE = 'dcn_distributor'
 TOPIC = 'dcn_distributor_agent'
+
+# Calls that are answered at once: an agent waits for Glance in some of them.
+_AT_ONCE = 8
 
 # Agents of 1.0 know resync and remembered only.
 VERSION = '1.1'
@@ -207,7 +212,7 @@ class Server:
             executor='threading',
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
-        server.start(override_pool_size=2)
+        server.start(override_pool_size=_AT_ONCE)
         # Not earlier: stop() of a server that starts waits for its start.
         self._server = server
 
@@ -218,32 +223,54 @@ class Server:
             self._server.wait()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Question:
+    """What an agent is asked, and since which version that is known."""
+
+    method: str
+    arguments: Mapping[str, object]
+    version: str = _FIRST_VERSION
+
+
 class Client:
     """Asks an agent; itself an Agent, with whichever answers first.
 
-    Every call raises BusUnavailable if none does within `timeout_s`, or the
-    bus cannot be reached within twice that time.
+    Every call raises BusUnavailable if none does within `timeout_s`, or
+    `look_timeout_s` if the agent asks Glance for the answer; or if the bus
+    cannot be reached within `timeout_s` beside that.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        timeout_s: float = 5.0,
+        look_timeout_s: float = 30.0,
+    ) -> None:
         self._conf = conf
         self._timeout_s = timeout_s
+        self._look_timeout_s = look_timeout_s
 
     def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
         """See Agent."""
-        return self._call('resync', _FIRST_VERSION, image_ids=list(image_ids))
+        return self._call(
+            _Question('resync', {'image_ids': list(image_ids)}),
+            self._timeout_s,
+        )
 
     def remembered(self) -> dict[str, Any]:
         """See Agent."""
-        return self._call('remembered', _FIRST_VERSION)
+        return self._call(_Question('remembered', {}), self._timeout_s)
 
     def transfers(self) -> dict[str, Any]:
         """See Agent."""
-        return self._call('transfers', VERSION)
+        return self._call(_Question('transfers', {}, VERSION), self._timeout_s)
 
     def routes(self, image_id: images.ImageId) -> dict[str, Any]:
         """See Agent."""
-        return self._call('routes', VERSION, image_id=image_id)
+        return self._call(
+            _Question('routes', {'image_id': image_id}, VERSION),
+            self._look_timeout_s,
+        )
 
     def copy(
         self,
@@ -252,50 +279,47 @@ class Client:
         engine: str | None,
     ) -> dict[str, Any]:
         """See Agent."""
+        arguments = {
+            'image_id': image_id,
+            'site_names': list(site_names),
+            'engine': engine,
+        }
         return self._call(
-            'copy',
-            VERSION,
-            image_id=image_id,
-            site_names=list(site_names),
-            engine=engine,
+            _Question('copy', arguments, VERSION), self._look_timeout_s
         )
 
-    def _call(
-        self, method: str, version: str, **arguments: object
-    ) -> dict[str, Any]:
+    def _call(self, question: '_Question', timeout_s: float) -> dict[str, Any]:
         # NOTE: oslo.messaging tries for ever to reach a broker that is down,
         # whatever its timeout, so it does that in a thread to leave behind.
         answer: futures.Future[dict[str, Any]] = futures.Future()
 
         def ask() -> None:
             try:
-                answer.set_result(self._ask(method, version, arguments))
+                answer.set_result(self._ask(question, timeout_s))
             except Exception as exc:
                 answer.set_exception(exc)
 
         threading.Thread(target=ask, name='rpc', daemon=True).start()
         try:
-            return answer.result(2 * self._timeout_s)
+            return answer.result(timeout_s + self._timeout_s)
         except futures.TimeoutError as exc:
             raise exceptions.BusUnavailable(
                 'the message bus of transport_url cannot be reached'
             ) from exc
 
-    def _ask(
-        self, method: str, version: str, arguments: dict[str, object]
-    ) -> dict[str, Any]:
+    def _ask(self, question: '_Question', timeout_s: float) -> dict[str, Any]:
         transport = _transport(self._conf)
         target = oslo_messaging.Target(
-            exchange=EXCHANGE, topic=TOPIC, version=version
+            exchange=EXCHANGE, topic=TOPIC, version=question.version
         )
-        client = _make_client(
-            transport, target, timeout=self._timeout_s, retry=1
-        )
+        client = _make_client(transport, target, timeout=timeout_s, retry=1)
         try:
-            answer: dict[str, Any] = client.call({}, method, **arguments)
+            answer: dict[str, Any] = client.call(
+                {}, question.method, **question.arguments
+            )
         except oslo_messaging.MessagingTimeout as exc:
             raise exceptions.BusUnavailable(
-                f'no agent answered within {self._timeout_s:g} s; is '
+                f'no agent answered within {timeout_s:g} s; is '
                 'dcn-distributor-agent running, with the same transport_url?'
             ) from exc
         except (

@@ -11,11 +11,14 @@
 # under the License.
 """Asking an agent over RPC, on a bus inside this process."""
 
+import threading
+
 from oslo_config import cfg
 import pytest
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients.bus import control
+from tests import waiting
 
 # oslo.messaging will know threads only, and then needs not be told.
 pytestmark = pytest.mark.filterwarnings(
@@ -28,6 +31,8 @@ class Agent:
 
     def __init__(self):
         self.asked = []
+        self.has_image = threading.Event()
+        self.has_image.set()
 
     def resync(self, image_ids):
         """See control.Agent."""
@@ -44,11 +49,13 @@ class Agent:
 
     def routes(self, image_id):
         """See control.Agent."""
+        assert self.has_image.wait(60.0)
         return {'host': 'ctl-0', 'routes': {'dcn0': {'engine': None}}}
 
     def copy(self, image_id, site_names, engine):
         """See control.Agent."""
         self.asked.append((image_id, site_names, engine))
+        assert self.has_image.wait(60.0)
         return {'host': 'ctl-0', 'accepted': site_names, 'refused': {}}
 
 
@@ -130,6 +137,39 @@ def test_an_order_for_what_is_no_id_is_refused(conf, agent):
     assert set(client.copy('x', ['dcn0'], None)['refused']) == {'dcn0'}
     assert client.routes('x')['routes'] == {}
     assert agent.asked == []
+
+
+def test_an_agent_that_asks_glance_is_waited_for_longer(conf, agent):
+    client = control.Client(conf, 0.5, 60.0)
+    agent.has_image.clear()
+    answering = threading.Timer(2.0, agent.has_image.set)
+    answering.start()
+
+    answer = client.copy(IMAGE_ID, ['dcn0'], None)
+
+    assert answer['accepted'] == ['dcn0']
+    agent.has_image.clear()
+    with pytest.raises(exceptions.BusUnavailable, match=r'within 0\.2 s'):
+        control.Client(conf, 0.1, 0.2).routes(IMAGE_ID)
+    agent.has_image.set()
+
+
+def test_calls_that_wait_for_glance_hold_up_no_others(conf, agent):
+    agent.has_image.clear()
+    client = control.Client(conf, 10.0, 60.0)
+    asking = [
+        threading.Thread(target=client.copy, args=[IMAGE_ID, ['dcn0'], None])
+        for _ in range(5)
+    ]
+    for thread in asking:
+        thread.start()
+    waiting.until('all have asked', lambda: len(agent.asked) == len(asking))
+
+    assert client.remembered()['host'] == 'ctl-0'
+
+    agent.has_image.set()
+    for thread in asking:
+        thread.join()
 
 
 @pytest.fixture

@@ -321,6 +321,63 @@ def test_an_agent_that_is_away_is_told_once_and_waited_for(agency, image_id):
     assert err.count('the agent answers again\n') == 1
 
 
+class SlowAnswer:
+    """An agent that heeds an order only after the command lost patience."""
+
+    def __init__(self, agency, after_s):
+        self._agency, self._after_s = agency, after_s
+        self._order = agency.copy
+
+    def copy(self, *order):
+        """See clients.bus.control.Agent."""
+        self._agency.copy = self._order
+        if self._after_s:
+            self._agency.after(self._after_s, lambda: self._order(*order))
+        else:
+            self._order(*order)
+        raise exceptions.BusUnavailable('no agent answered within 30 s')
+
+
+@pytest.mark.parametrize('after_s', [0, 1, 30])
+def test_an_order_that_is_heeded_late_is_followed(agency, image_id, after_s):
+    agency.copy = SlowAnswer(agency, after_s).copy
+
+    code, out, err = agency.run('cirros', 'dcn0', '--wait')
+
+    assert code == 0
+    assert ('may have taken the order' in err) == bool(after_s)
+    assert agency.world.stores(image_id) == {'dcn0'}
+
+
+def test_an_order_that_failed_before_is_not_taken_for_one_heeded_late(
+    agency, image_id
+):
+    agency.world.streams.damage('dcn0')
+    by_stream = ('cirros', 'dcn0', '--engine', 'rbd-stream', '--wait')
+    assert agency.run(*by_stream)[0] == 1
+    agency.world.streams.heal()
+    agency.copy = SlowAnswer(agency, 30).copy
+
+    assert agency.run(*by_stream)[0] == 0
+    agency.world.streams.damage('dcn1')
+    agency.copy = SlowAnswer(agency, 30).copy
+    assert agency.run('cirros', 'dcn1', *by_stream[2:])[0] == 1
+
+
+def test_an_order_that_nobody_waits_for_may_have_been_taken(agency, image_id):
+    agency.copy = SlowAnswer(agency, 30).copy
+
+    code, out, err = agency.run('cirros', 'dcn0')
+
+    assert (code, out) == (1, '')
+    assert 'within 30 s (it may have taken the order all the same)' in err
+
+    agency.copy = SlowAnswer(agency, 0).copy
+    code, out, err = agency.run('cirros', 'dcn0')
+    assert (code, err) == (0, '')
+    assert 'copies cirros to dcn0' in out
+
+
 def test_a_copy_that_comes_while_no_agent_answers_is_seen(agency, image_id):
     agency.after(1, lambda: setattr(agency, 'is_away', True))
 
