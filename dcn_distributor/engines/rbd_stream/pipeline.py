@@ -50,6 +50,7 @@ from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import hash_order
 from dcn_distributor.engines.rbd_stream import lane as lanes
+from dcn_distributor.engines.rbd_stream import patience
 from dcn_distributor.engines.rbd_stream import source_sums
 from dcn_distributor.engines.rbd_stream import steps
 
@@ -58,9 +59,6 @@ SUMS_AHEAD = 64
 
 # The shortest pause before a step that nothing has led to.
 _TICK_S = 0.001
-
-# How long the others wait for a slow lane, as part of the time so far.
-_PATIENCE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,8 +124,8 @@ class Pipeline:
             chunks, rules.expected_hash is not None, rules.window_bytes
         )
         self._is_proven = rules.expected_hash is None or not len(chunks)
-        self._began_s: float | None = None
-        self._stepped_s = 0.0
+        self._patience = patience.Patience(rules.patience_s)
+        self._now = 0.0
         self._blockers: list[lanes.Lane] = []
         self._done: list[steps.Step] = []
 
@@ -253,7 +251,8 @@ class Pipeline:
 
         `now` is in seconds of any steady clock.
         """
-        self._watch_for_stragglers(now)
+        self._now = now
+        self._leave_behind(now)
         while True:
             before = self._moved()
             self._read_on()
@@ -283,7 +282,7 @@ class Pipeline:
     def _ask_again_s(self, now: float) -> float | None:
         waits = []
         if self._blockers:
-            waits.append(self._rules.patience_s / 4)
+            waits.append(self._patience.look_again_s)
         rate_wait_s = self._bucket.wait_s(now)
         if rate_wait_s > 0:
             waits.append(max(rate_wait_s, _TICK_S))
@@ -406,27 +405,12 @@ class Pipeline:
                     continue
             self._read(index, [lane])
 
-    def _watch_for_stragglers(self, now: float) -> None:
-        if self._began_s is None:
-            if not any(lane.is_ready for lane in self.lanes):
-                return
-            self._began_s = self._stepped_s = now
-        passed_s, self._stepped_s = now - self._stepped_s, now
-        blockers = [b for b in self._blockers if not b.is_over]
-        waiting = [
-            lane
-            for lane in self._live()
-            if lane.is_attached and lane not in blockers and lane.is_hungry
-        ]
-        if not waiting:
-            return
-        allowed_s = self._rules.patience_s + _PATIENCE * (now - self._began_s)
-        for lane in blockers:
-            lane.starved_others_s += passed_s
-            if lane.starved_others_s > allowed_s:
-                lane.detach()
-                for readers in self._readers.values():
-                    readers.discard(lane.number)
+    def _leave_behind(self, now: float) -> None:
+        slow = self._patience.exhausted_by(self.lanes, self._blockers, now)
+        for lane in slow:
+            lane.detach()
+            for readers in self._readers.values():
+                readers.discard(lane.number)
 
     # -- failures of all lanes
 

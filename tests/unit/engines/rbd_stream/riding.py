@@ -57,6 +57,7 @@ class Ride:
 
     :ivar filled: lanes whose target was said to be whole
     :ivar lost: errors of the other lanes
+    :ivar turns: how often the pipeline was asked what to do
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Ride:
         is_narrow: bool = False,
     ) -> None:
         self.world = world
+        self.turns = 0
         self.filled: set[int] = set()
         self.lost: dict[int, exceptions.DistributorError] = {}
         self._is_narrow = is_narrow
@@ -126,6 +128,7 @@ class Ride:
         self.drive.begin()
         while True:
             wait_s = self.drive.turn()
+            self.turns += 1
             if self.drive.is_over:
                 return
             if self.drive.take_in(0):

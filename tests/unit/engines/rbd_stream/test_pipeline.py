@@ -308,6 +308,18 @@ def test_a_slow_target_does_not_stop_the_others() -> None:
         assert edge.pool.read(riding.IMAGE) == content
 
 
+def test_no_patience_is_no_haste() -> None:
+    content = random_content(100)
+    world, central, edges = a_cloud(18, content, 2, reorder_s=0.0)
+    edges[1].faults.delay(5.0, 'write')
+    ride = riding.Ride(world, central, edges, patience_s=0.0)
+
+    ride.go()
+
+    assert ride.filled == {0, 1}
+    assert ride.turns < 2000
+
+
 def test_a_hung_target_costs_its_own_copy_only() -> None:
     content = random_content(200)
     world, central, edges = a_cloud(6, content, 2, reorder_s=0.0)
