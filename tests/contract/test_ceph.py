@@ -512,6 +512,23 @@ def test_claim_of_another_host_lasts_until_it_expires(here: Here) -> None:
 # -- repair -------------------------------------------------------------------
 
 
+def test_claim_is_free_again_if_nothing_can_be_looked_at(
+    here: Here, tmp_path: Path
+) -> None:
+    """A pool may answer for the claim and not for what it stands for."""
+    image_id = filling.new_id()
+    caps = 'allow rwx pool=images namespace=dcn_distributor'
+    conf = _user(here, tmp_path, 'blind', 'mon', 'profile rbd', 'osd', caps)
+    try:
+        blind = here.connect(conf, user='blind')
+        with pytest.raises(exceptions.AccessDenied):
+            blind.open_copy(image_id, SIZE, OBJECT)
+
+        here.connect().open_copy(image_id, SIZE, OBJECT).discard()
+    finally:
+        here.command(prefix='auth rm', entity='client.blind')
+
+
 def test_object_written_after_the_snapshot_is_left_alone(here: Here) -> None:
     """Its snapshot has data of its own that a repair would not reach."""
     image_id = filling.new_id()

@@ -136,11 +136,16 @@ class Cluster:
 
         Unless there is something of ours that it has to stand for.
         """
+        is_removed = False
         with contextlib.suppress(exceptions.DistributorError):
-            if names.look(self._connections.first(), claim).is_nothing:
-                claim.remove()
-            else:
-                claim.give_up()
+            try:
+                if names.look(self._connections.first(), claim).is_nothing:
+                    claim.remove()
+                    is_removed = True
+            finally:
+                # One that is not would be renewed for ever.
+                if not is_removed:
+                    claim.give_up()
 
     @contextlib.contextmanager
     def _claimed(
