@@ -33,7 +33,7 @@ class Patience:
 
     @property
     def look_again_s(self) -> float:
-        """How long it may be until the next look, if some lane is waited for."""
+        """How soon to look again while a lane is waited for."""
         return max(self._patience_s / 4, _LOOK_S)
 
     def exhausted_by(
