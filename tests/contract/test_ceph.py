@@ -676,11 +676,8 @@ def test_copy_goes_on_after_a_short_hang(here: Here) -> None:
     assert here.site.read(image_id) == noise()
 
 
-def test_blocklisted_client_connects_again(here: Here) -> None:
-    cluster = here.connect()
-    image_id = filling.new_id()
-    copy = cluster.open_copy(image_id, SIZE, OBJECT)
-    filling.write(here.world, copy, 0, noise(CHUNK))
+def _blocklist(here: Here) -> None:
+    """Refuse all that is connected now."""
     # All clients of this host, but not the servers, whose nonces differ.
     sessions = json.loads(
         subprocess.run(
@@ -702,6 +699,14 @@ def test_blocklisted_client_connects_again(here: Here) -> None:
             addr=f'{address["addr"]}/{address["nonce"]}',
         )
 
+
+def test_blocklisted_client_connects_again(here: Here) -> None:
+    cluster = here.connect()
+    image_id = filling.new_id()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    filling.write(here.world, copy, 0, noise(CHUNK))
+    _blocklist(here)
+
     def is_refused() -> bool:
         end = filling.answer(
             here.world, functools.partial(copy.write, 0, noise(CHUNK))
@@ -718,6 +723,42 @@ def test_blocklisted_client_connects_again(here: Here) -> None:
         return False
 
     waiting.until('the cluster answers', is_answered)
+
+    def is_cleared() -> bool:
+        with contextlib.suppress(exceptions.TemporaryError):
+            return cluster.clear(image_id, is_registered=False)
+        return False
+
+    waiting.until('the claim is free', is_cleared)
+    here.command(prefix='osd blocklist clear')
+
+
+def test_copy_of_a_blocklisted_client_answers_and_ends(here: Here) -> None:
+    """Its connections are replaced, which it goes on using."""
+    cluster = here.connect()
+    image_id = filling.new_id()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    filling.write(here.world, copy, 0, noise(CHUNK))
+    _blocklist(here)
+    ended: list[object] = []
+
+    def is_connected_anew() -> bool:
+        ended.append(
+            filling.answer(
+                here.world, functools.partial(copy.checksum, 0, CHUNK)
+            )
+        )
+        with contextlib.suppress(exceptions.TemporaryError):
+            return cluster.remains(image_id).has_draft
+        return False
+
+    waiting.until('the cluster answers', is_connected_anew)
+    ended.append(
+        filling.answer(here.world, functools.partial(copy.checksum, 0, CHUNK))
+    )
+    copy.close()
+
+    assert isinstance(ended[-1], exceptions.ClusterUnavailable)
 
     def is_cleared() -> bool:
         with contextlib.suppress(exceptions.TemporaryError):

@@ -13,6 +13,7 @@
 
 import errno
 
+import rados
 import xxhash
 
 from dcn_distributor.clients.ceph import errors
@@ -29,7 +30,11 @@ def compute(
     extent: storage.Extent,
     done: storage.ChecksumDone,
 ) -> None:
-    """Have the OSD compute over a range of one object; returns at once."""
+    """Have the OSD compute over a range of one object; returns at once.
+
+    Raises nothing: `done` gets the error of a connection that is closed, too.
+    """
+    what = f'checksum of object {name}'
 
     def finish(result: native.Sum | int) -> None:
         if isinstance(result, native.Sum):
@@ -37,9 +42,12 @@ def compute(
         elif result == -errno.ENOENT:
             done(NOTHING)
         else:
-            done(errors.from_number(result, f'checksum of object {name}'))
+            done(errors.from_number(result, what))
 
-    pool.checksum(name, extent.offset, extent.length, finish)
+    try:
+        pool.checksum(name, extent.offset, extent.length, finish)
+    except rados.Error as exc:
+        done(errors.translate(exc, what))
 
 
 def _checksum(result: native.Sum, extent: storage.Extent) -> storage.Checksum:
