@@ -180,7 +180,7 @@ class Drive:
             case steps.Read(index):
                 self._source.read(
                     *self._range(index),
-                    self._then(self._pipeline.was_read, index),
+                    self._then(self._was_read, index),
                 )
             case steps.SumSource(index):
                 self._source.checksum(
@@ -204,6 +204,11 @@ class Drive:
             case steps.Lost(lane, error):
                 self._lost_while_writing[lane] = error
                 self._tell_lost(lane)
+
+    def _was_read(
+        self, index: int, result: bytes | exceptions.DistributorError
+    ) -> None:
+        self._pipeline.was_read(index, result, self._clock())
 
     def _was_written(
         self, lane: int, index: int, result: int | exceptions.DistributorError

@@ -9,19 +9,19 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""How much may be on its way to a target at once.
+"""How much may be on its way at once: from the source, or to a target.
 
 librados counts a call's time from the moment it is handed over, what it
 waits in the send queue included (osdc/Objecter.cc: _op_submit_with_budget
 starts the timer of rados_osd_op_timeout). On a slow link a whole window may
 so take longer than the time-out, and all of it is lost, each time. So how
-long writes take decides how many there may be:
+long calls take decides how many there may be:
 
 1. When one took longer than a quarter of the time-out, half as much may be
    under way from now on; but one chunk always may. What was begun before
    tells nothing new then.
-2. When as many bytes as may be under way were written one after another,
-   each write within an eighth of the time-out, one chunk more may be.
+2. When as many bytes as may be under way have come through one after
+   another, each chunk within an eighth of the time-out, one more may be.
 """
 
 _LONG = 1 / 4
@@ -32,15 +32,20 @@ class Flight:
     """See the module. Times are in seconds of any steady clock.
 
     :param whole_bytes: the most that may ever be under way
-    :param timeout_s: after which a write is lost
+    :param first_bytes: how much at first
+    :param timeout_s: after which a call is lost
 
     :ivar limit_bytes: how much may be under way; one chunk always may
     """
 
     def __init__(
-        self, chunk_bytes: int, whole_bytes: int, timeout_s: float
+        self,
+        chunk_bytes: int,
+        first_bytes: int,
+        whole_bytes: int,
+        timeout_s: float,
     ) -> None:
-        self.limit_bytes = whole_bytes
+        self.limit_bytes = first_bytes
         self._chunk_bytes = chunk_bytes
         self._whole_bytes = whole_bytes
         self._timeout_s = timeout_s

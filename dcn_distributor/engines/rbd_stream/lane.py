@@ -85,7 +85,7 @@ class Lane:
         self._held: dict[int, int] = {}
         self._held_bytes = 0
         self._flight = flights.Flight(
-            chunks.chunk_bytes, window_bytes, timeout_s
+            chunks.chunk_bytes, window_bytes, window_bytes, timeout_s
         )
         self._offered: dict[int, Content] = {}
         self._written: dict[int, int] = {}

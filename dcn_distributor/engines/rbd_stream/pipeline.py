@@ -28,7 +28,8 @@ again if nothing happens. The rules:
 5. A written chunk counts when the target has computed over it and its
    checksum is that of the bytes as read. One that fails is read and written
    anew, up to a limit.
-6. Each lane has as much on its way as arrives well within the time-out.
+6. No more is on its way, from the source or to a lane, than arrives well
+   within the time-out.
 7. A lane is filled when all its chunks are settled and, if asked for, the
    hash of the bytes as read is the image's. A chunk read again has to be
    the same as the first time, since only that went into the hash.
@@ -48,13 +49,14 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import flight as flights
 from dcn_distributor.engines.rbd_stream import hash_order
 from dcn_distributor.engines.rbd_stream import lane as lanes
 from dcn_distributor.engines.rbd_stream import patience
 from dcn_distributor.engines.rbd_stream import source_sums
 from dcn_distributor.engines.rbd_stream import steps
 
-# Checksums asked for ahead, for each lane and of the source.
+# Checksums asked for ahead, for each lane.
 SUMS_AHEAD = 64
 
 # The shortest pause before a step that nothing has led to.
@@ -67,11 +69,12 @@ class Rules:
 
     :ivar window_bytes: how much each lane, and the hash, may hold
     :ivar patience_s: how long the others wait for a slow lane
-    :ivar timeout_s: how long a write may take before it is lost
+    :ivar timeout_s: how long a read or write may take before it is lost
     :ivar expected_hash: the hash to prove, hexadecimal, or None
     :ivar proves: whether written chunks are computed over at rest
     :ivar source_sums: whether the source's OSDs compute, which spares
         reading what a target has already (unless a hash is to be proven)
+    :ivar reads_narrow: whether one chunk at a time is read at first
     """
 
     window_bytes: int
@@ -80,6 +83,7 @@ class Rules:
     expected_hash: str | None = None
     proves: bool = True
     source_sums: bool = False
+    reads_narrow: bool = False
 
 
 class Pipeline:
@@ -117,9 +121,17 @@ class Pipeline:
         self.source_error: exceptions.DistributorError | None = None
         self._cursor = 0
         self._readers: dict[int, set[int]] = {}
+        # At first what the main course takes; more, for lanes that have
+        # fallen behind, if the source turns out to be up to it.
+        self._reading = flights.Flight(
+            chunks.chunk_bytes,
+            chunks.chunk_bytes if rules.reads_narrow else rules.window_bytes,
+            (lane_count + 1) * rules.window_bytes,
+            rules.timeout_s,
+        )
         self._digests = array('Q', [0]) * len(chunks)
         self._has_digest = bytearray(len(chunks))
-        self._source_sums = source_sums.SourceSums(len(chunks))
+        self._source_sums = source_sums.SourceSums(chunks.allocated)
         self._hashing = hash_order.HashOrder(
             chunks, rules.expected_hash is not None, rules.window_bytes
         )
@@ -163,10 +175,14 @@ class Pipeline:
                 readers.discard(number)
 
     def was_read(
-        self, index: int, result: bytes | exceptions.DistributorError
+        self,
+        index: int,
+        result: bytes | exceptions.DistributorError,
+        now: float,
     ) -> None:
         """The source's chunk is here, or cannot be read."""
         readers = self._readers.pop(index)
+        self._reading.end(index, now)
         if isinstance(result, exceptions.DistributorError):
             self._give_up(result)
             return
@@ -321,6 +337,8 @@ class Pipeline:
         if self._blockers:
             return False
         if takers or self._hashing.is_wanted:
+            if not self._may_read(index):
+                return False
             self._hashing.reserve(index)
             self._read(index, takers)
         return True
@@ -334,9 +352,15 @@ class Pipeline:
             self._offer_zeros(lane, index)
         return True
 
+    def _may_read(self, index: int) -> bool:
+        """Tell whether a chunk can be had, be it that it is coming already."""
+        length = self._chunks.length(index)
+        return index in self._readers or self._reading.has_room(length)
+
     def _read(self, index: int, takers: Iterable[lanes.Lane]) -> None:
         if index not in self._readers:
             self._readers[index] = set()
+            self._reading.begin(index, self._chunks.length(index), self._now)
             self._done.append(steps.Read(index))
         for lane in takers:
             lane.reserve(index)
@@ -354,7 +378,8 @@ class Pipeline:
             return takers
         scouting = [lane for lane in takers if lane.scouts(index)]
         if scouting:
-            self._sum_source_ahead(index)
+            ahead = self._source_sums.ask_ahead(index)
+            self._done.extend(map(steps.SumSource, ahead))
         at_source = self._source_sums.get(index)
         for lane in scouting:
             if at_source is None or lane.scouted(index) is None:
@@ -376,14 +401,6 @@ class Pipeline:
             if lane.scouts(index) and lane.scouted(index) is None
         ]
 
-    def _sum_source_ahead(self, index: int) -> None:
-        # Not for each chunk: most of these are asked for already.
-        if self._source_sums.is_asked(index) and index % 16:
-            return
-        for ahead in range(index, min(index + SUMS_AHEAD, len(self._chunks))):
-            if self._chunks.allocated[ahead] and self._source_sums.ask(ahead):
-                self._done.append(steps.SumSource(ahead))
-
     # -- what a lane lacks besides
 
     def _catch_up(self, lane: lanes.Lane) -> None:
@@ -403,6 +420,8 @@ class Pipeline:
                     return
                 if not compared:
                     continue
+            if not self._may_read(index):
+                return
             self._read(index, [lane])
 
     def _leave_behind(self, now: float) -> None:

@@ -12,27 +12,36 @@
 """The source's checksums: 17 bytes a chunk, since images may be large."""
 
 from array import array
+from collections.abc import Iterator
 
 from dcn_distributor.core import storage
 
+# How far ahead of what is needed checksums are asked for.
+_AHEAD = 64
+_AT_A_TIME = 16
+
 
 class SourceSums:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, count: int) -> None:
-        self._asked = bytearray(count)
-        self._covered = array('q', [-1]) * count
-        self._values = array('Q', [0]) * count
+    :param allocated: a byte for each chunk, 0 where there is nothing to sum
+    """
 
-    def is_asked(self, index: int) -> bool:
-        """Tell whether it was asked for."""
-        return self._asked[index] == 1
+    def __init__(self, allocated: bytes) -> None:
+        self._allocated = allocated
+        self._asked = bytearray(len(allocated))
+        self._covered = array('q', [-1]) * len(allocated)
+        self._values = array('Q', [0]) * len(allocated)
 
-    def ask(self, index: int) -> bool:
-        """Note that a checksum is asked for; False if it was before."""
-        is_new = not self._asked[index]
-        self._asked[index] = 1
-        return is_new
+    def ask_ahead(self, index: int) -> Iterator[int]:
+        """Name the chunks to be asked for now that this one is needed."""
+        # Not for each chunk: most of these are asked for already.
+        if self._asked[index] and index % _AT_A_TIME:
+            return
+        for ahead in range(index, min(index + _AHEAD, len(self._asked))):
+            if self._allocated[ahead] and not self._asked[ahead]:
+                self._asked[ahead] = 1
+                yield ahead
 
     def keep(self, index: int, checksum: storage.Checksum) -> None:
         """Note an answer."""

@@ -21,10 +21,15 @@ from dcn_distributor.core import storage
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Source:
-    """A site with a copy to read."""
+    """A site with a copy to read.
+
+    :ivar begins_narrow: whether one chunk at a time is read at first, since
+        it gave no answer in time when there were more
+    """
 
     store: images.StoreId
     cluster: storage.Cluster
+    begins_narrow: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Opened:
 
     store: images.StoreId
     readable: storage.Readable
+    begins_narrow: bool = False
 
 
 def open_first(sources: Sequence[Source], image: images.Image) -> Opened:
@@ -46,10 +52,12 @@ def open_first(sources: Sequence[Source], image: images.Image) -> Opened:
     reasons: list[str] = []
     for source in sources:
         try:
-            return Opened(source.store, _open(source, image))
+            readable = _open(source, image)
         except exceptions.DistributorError as exc:
             refusals.append(exc)
             reasons.append(f'{source.store}: {exc}')
+        else:
+            return Opened(source.store, readable, source.begins_narrow)
     error: type[exceptions.DistributorError] = exceptions.CopyNotFound
     if any(isinstance(e, exceptions.TemporaryError) for e in refusals):
         error = exceptions.SourceUnavailable

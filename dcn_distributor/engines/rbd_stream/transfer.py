@@ -211,6 +211,7 @@ class Transfer:
             expected_hash=self.image.hash_value if hash_algo else None,
             proves=self._tuning.verify is not transfers.Verify.SIZE,
             source_sums=source.checksum_obstacle is None,
+            reads_narrow=opened.begins_narrow,
         )
         self._pipeline = pipelines.Pipeline(
             chunks, len(self._deliveries), rules, self._bucket

@@ -73,6 +73,7 @@ class Ride:
         proves: bool = True,
         expected_hash: str | None = None,
         is_narrow: bool = False,
+        is_source_narrow: bool = False,
     ) -> None:
         self.world = world
         self.turns = 0
@@ -95,6 +96,7 @@ class Ride:
                 expected_hash=sha if is_hashed else None,
                 proves=proves,
                 source_sums=self._source.checksum_obstacle is None,
+                reads_narrow=is_source_narrow,
             ),
             token_bucket.TokenBucket(rate_bytes_s),
         )

@@ -11,6 +11,8 @@
 # under the License.
 """Copies over slow links: what is on its way arrives in time, or nothing."""
 
+import functools
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def content(count: int) -> bytes:
     return timing.World(1).rng.randbytes(count * CHUNK)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.floats(SLOWEST, 40 * SLOWEST),
     st.integers(1, 8),
@@ -101,7 +103,7 @@ def test_what_a_wide_begin_loses_a_narrow_one_sends() -> None:
     assert edge.pool.read(riding.IMAGE) == content(40)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 8), st.floats(0.5, 0.95))
 def test_a_link_that_gets_slower_is_followed(
     window: int, factor: float
@@ -151,3 +153,61 @@ def test_proofs_that_are_slow_do_not_pile_up() -> None:
 
     assert ride.filled == {0}
     assert edge.peak_in_flight_bytes <= 8 * CHUNK
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.floats(SLOWEST, 40 * SLOWEST),
+    st.integers(1, 8),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_a_narrow_source_is_read_on_every_link(
+    rate_bytes_s: float, window: int, count: int, is_hashed: bool
+) -> None:
+    world = timing.World()
+    central, edge = a_site(world, content(count))
+    central.faults.timeout_s = TIMEOUT_S
+    central.faults.read_bytes_s = rate_bytes_s
+    ride = riding.Ride(
+        world,
+        central,
+        [edge],
+        window=window * CHUNK,
+        is_hashed=is_hashed,
+        is_source_narrow=True,
+    )
+
+    ride.go()
+
+    assert ride.lost == {}
+    assert ride.filled == {0}
+
+
+def test_lanes_that_fell_behind_read_no_more_than_the_source_carries() -> None:
+    world = timing.World()
+    central, first = a_site(world, content(100))
+    edges = [first, *(a_site(world, b'x')[1] for _ in range(3))]
+    central.faults.timeout_s = TIMEOUT_S
+    central.faults.read_bytes_s = 2 * 4 * CHUNK / TIMEOUT_S
+    ride = riding.Ride(world, central, edges, window=4 * CHUNK, patience_s=0.1)
+    ride.open(0)
+    for number in range(1, 4):
+        world.at(30.0 * number, functools.partial(ride.open, number))
+
+    ride.run()
+
+    assert ride.lost == {}
+    assert ride.filled == {0, 1, 2, 3}
+
+
+def test_a_source_far_away_is_read_as_wide_as_the_windows() -> None:
+    world = timing.World()
+    central, edge = a_site(world, content(100))
+    central.faults.delay(0.5, 'read')
+    ride = riding.Ride(world, central, [edge], window=8 * CHUNK)
+
+    ride.go()
+
+    assert central.peak_in_flight_bytes == 8 * CHUNK
+    assert world.now() < 100 / 8 * 0.5 + 5

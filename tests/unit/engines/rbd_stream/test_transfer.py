@@ -45,6 +45,8 @@ def stream(
     to: Sequence[images.StoreId] = (DCN0,),
     doubted: frozenset[images.StoreId] = frozenset(),
     verify: transfers.Verify = transfers.Verify.FULL,
+    narrow: Sequence[images.StoreId] = (),
+    timeout_s: float = 15.0,
 ) -> transfers.Report:
     """Run a transfer to its end."""
 
@@ -53,10 +55,14 @@ def stream(
 
     transfer = transferring.Transfer(
         image,
-        [sources.Source(store, handle(store)) for store in read],
+        [sources.Source(s, handle(s), s in narrow) for s in read],
         [
             targets.Target(
-                sites.SiteName(store), store, handle(store), clouds.OBJECT
+                sites.SiteName(store),
+                store,
+                handle(store),
+                clouds.OBJECT,
+                begins_narrow=store in narrow,
             )
             for store in to
         ],
@@ -65,6 +71,7 @@ def stream(
             chunk_bytes=clouds.CHUNK,
             window_bytes=4 * clouds.CHUNK,
             verify=verify,
+            timeout_s=timeout_s,
         ),
         on_change=lambda: None,
         doubted=doubted,
@@ -203,3 +210,30 @@ def test_damage_in_any_object_of_a_whole_copy_is_seen(
 
     assert errors(report) == [exceptions.OrphanInTheWay]
     assert cloud.glance.get(image.id).stores == {CENTRAL}
+
+
+@pytest.mark.parametrize('narrow', [CENTRAL, DCN0, None])
+def test_what_is_narrow_is_used_for_one_at_a_time_until_that_is_quick(
+    cloud: clouds.Cloud, narrow: images.StoreId | None
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.cephs[CENTRAL].faults.delay(0.005, 'read')
+    cloud.cephs[DCN0].faults.delay(0.01, 'write')
+
+    # An eighth of the time-out is less than any call takes.
+    report = stream(
+        cloud,
+        image,
+        narrow=[] if narrow is None else [narrow],
+        timeout_s=0.039,
+    )
+
+    assert errors(report) == [type(None)]
+    at_once = {
+        store: cloud.cephs[store].peak_in_flight_bytes // clouds.CHUNK
+        for store in (CENTRAL, DCN0)
+    }
+    if narrow is None:
+        assert min(at_once.values()) > 1
+    else:
+        assert at_once[narrow] == 1
