@@ -49,7 +49,7 @@ from dcn_distributor.service import workers as worker_threads
 ANSWER_TIMEOUT_S = 3.0
 LOOK_TIMEOUT_S = 30.0
 
-Reader = Callable[[], tuple[core_sites.Sites, policies.PolicySet]]
+Reader = Callable[[], rule_books.Files]
 MakeStreams = Callable[
     [Callable[[images.ImageId], None], Callable[[], None]],
     ports.StreamEngine | None,
@@ -60,7 +60,7 @@ Connect = Callable[[core_sites.Cluster], storage.Cluster]
 def rule_reader(settings: configuration.Settings) -> Reader:
     """Build what reads both YAML files; it raises ConfigError."""
 
-    def read() -> tuple[core_sites.Sites, policies.PolicySet]:
+    def read() -> rule_books.Files:
         read_sites = sites.load(settings.sites_file)
         return read_sites, placement.load(settings.placement_file, read_sites)
 
@@ -86,12 +86,14 @@ def cluster_maker(tuning: transfers.Tuning) -> Connect:
 
 def build_agent(
     settings: configuration.Settings,
+    rules: rule_books.Files,
     port: ports.Images,
     make_streams: MakeStreams,
     counts: notifications.Counts,
 ) -> tuple[agents.Agent, answering.Answers]:
     """Build an agent that works on the images of `port`, and its answers.
 
+    `rules` are those it begins with; those in the files it reads later.
     `make_streams` gets whom to tell of an image whose stream got on, and of
     sites that became fit or unfit.
     """
@@ -105,7 +107,7 @@ def build_agent(
     queue: work_queue.WorkQueue[images.ImageId] = work_queue.WorkQueue(
         time.monotonic
     )
-    rule_book = rule_books.RuleBook(rule_reader(settings))
+    rule_book = rule_books.RuleBook(rule_reader(settings), rules)
     ledger = ledgers.Ledger(limits, time.time)
     order_book = orders.OrderBook()
     reconciler = reconcilers.build(
@@ -140,7 +142,9 @@ def build_agent(
 
 
 def start_agent(
-    conf: cfg.ConfigOpts, settings: configuration.Settings
+    conf: cfg.ConfigOpts,
+    settings: configuration.Settings,
+    rules: rule_books.Files,
 ) -> agents.Agent:
     """Build the agent of this configuration, and start it on its bus."""
     counts = notifications.Counts()
@@ -159,7 +163,7 @@ def start_agent(
             removes_orphans=settings.remove_orphans,
         )
 
-    agent, answers = build_agent(settings, port, make_streams, counts)
+    agent, answers = build_agent(settings, rules, port, make_streams, counts)
     notifications.quieten_undecodable(counts)
     hints = notifications.Hints(agent.look_at, counts)
     agent.start(

@@ -16,6 +16,8 @@ placement.yaml and the options that can change at run time.
 """
 
 from collections.abc import Sequence
+import contextlib
+import dataclasses
 import functools
 import logging
 import sys
@@ -32,10 +34,31 @@ from dcn_distributor import exceptions
 from dcn_distributor.clients import glance
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.service import agent as agents
+from dcn_distributor.service import rules
 
 LOG = log.getLogger(__name__)
 
 _TO_END_S = 5.0
+
+
+@dataclasses.dataclass
+class InForce:
+    """What was last read and found in order.
+
+    The master keeps it up to date: a worker that dies is replaced by a fork
+    of the master, which must not fall back behind the last SIGHUP, nor fail
+    where a file is broken by now.
+    """
+
+    settings: configuration.Settings
+    rules: rules.Files
+
+    def reread(self, conf: cfg.ConfigOpts) -> None:
+        """Read all again; what is not in order stays as it was."""
+        self.settings = _mutate(conf) or self.settings
+        # The worker says so.
+        with contextlib.suppress(exceptions.ConfigError):
+            self.rules = app.rule_reader(self.settings)()
 
 
 class AgentService(cotyledon.Service):  # type: ignore[misc]
@@ -50,12 +73,12 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self,
         worker_id: int,
         conf: cfg.ConfigOpts,
-        settings: configuration.Settings,
+        in_force: InForce,
         stop_within_s: float,
     ) -> None:
         super().__init__(worker_id)
         self._conf = conf
-        self._settings = settings
+        self._in_force = in_force
         self._stop_within_s = stop_within_s
         self._agent: agents.Agent | None = None
         self._started = threading.Event()
@@ -64,7 +87,9 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         """Start the agent; its threads go on by themselves."""
         if self._conf.log_options:
             self._conf.log_opt_values(LOG, logging.DEBUG)
-        self._agent = app.start_agent(self._conf, self._settings)
+        now = self._in_force
+        _tell_of_rate(now.settings)
+        self._agent = app.start_agent(self._conf, now.settings, now.rules)
         self._started.set()
 
     def terminate(self) -> None:
@@ -82,7 +107,17 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self._started.wait()
         settings = _mutate(self._conf)
         if settings is not None and self._agent is not None:
+            _tell_of_rate(settings)
             self._agent.reload(settings.streaming.rate_bytes_s)
+
+
+def _tell_of_rate(settings: configuration.Settings) -> None:
+    if settings.streaming.rate_bytes_s is not None:
+        LOG.info(
+            'Each stream takes %.0f bytes per second at most, where no '
+            'policy sets another limit',
+            settings.streaming.rate_bytes_s,
+        )
 
 
 def _mutate(conf: cfg.ConfigOpts) -> configuration.Settings | None:
@@ -124,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         conf.register_opts(options)
     try:
         settings = configuration.read(conf, argv)
-        app.rule_reader(settings)()
+        in_force = InForce(settings, app.rule_reader(settings)())
         glance.connect(conf)
         notifications.check_url(conf)
         stop_within_s = _stop_within_s(conf)
@@ -138,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout
     )
-    manager.register_hooks(on_reload=functools.partial(_mutate, conf))
-    manager.add(AgentService, workers=1, args=(conf, settings, stop_within_s))
+    manager.register_hooks(on_reload=functools.partial(in_force.reread, conf))
+    manager.add(AgentService, workers=1, args=(conf, in_force, stop_within_s))
     manager.run()
     return 0
 

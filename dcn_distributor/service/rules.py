@@ -25,6 +25,10 @@ from dcn_distributor.core import sites as core_sites
 LOG = log.getLogger(__name__)
 
 
+# What sites.yaml and placement.yaml hold.
+Files = tuple[core_sites.Sites, core_policies.PolicySet]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
     """What decisions are made by, whole and unchangeable.
@@ -49,15 +53,14 @@ class RuleBook:
     """Holds the rules in force, and replaces them whole or not at all.
 
     :param read: reads both files; raises ConfigError
+    :param first: what they held when they were last in order: an agent that
+        is started anew must not stumble over a file that is broken by now
     """
 
-    def __init__(
-        self,
-        read: Callable[[], tuple[core_sites.Sites, core_policies.PolicySet]],
-    ) -> None:
+    def __init__(self, read: Callable[[], Files], first: Files) -> None:
         self._read = read
         self._lock = threading.Lock()
-        self._rules = self._fresh()
+        self._rules = _checked(first)
 
     @property
     def rules(self) -> Rules:
@@ -68,7 +71,7 @@ class RuleBook:
     def reload(self) -> bool:
         """Read both files again; keep the old rules if they are broken."""
         try:
-            fresh = self._fresh()
+            fresh = _checked(self._read())
         except exceptions.ConfigError as exc:
             LOG.error(
                 'The changed files are refused and the old rules stay in '
@@ -104,12 +107,6 @@ class RuleBook:
                 self._rules, generation=self._rules.generation + 1
             )
 
-    def _fresh(self) -> Rules:
-        read_sites, read_policies = self._read()
-        for warning in read_policies.warnings():
-            LOG.warning('%s', warning)
-        return Rules(read_sites, read_policies)
-
     def _warn_of_unknown_stores(self) -> None:
         rules = self.rules
         for site in rules.unknown_stores():
@@ -123,3 +120,11 @@ class RuleBook:
                     'known': ', '.join(sorted(rules.known_stores or ())),
                 },
             )
+
+
+def _checked(files: Files) -> Rules:
+    """Make rules of the files, and warn of what is odd in them."""
+    read_sites, read_policies = files
+    for warning in read_policies.warnings():
+        LOG.warning('%s', warning)
+    return Rules(read_sites, read_policies)

@@ -11,6 +11,7 @@
 # under the License.
 """The agent as a process: its signals, its exit codes."""
 
+import os
 from pathlib import Path
 import signal
 import socket
@@ -33,7 +34,8 @@ class Process:
         self.conf_file = directory / 'agent.conf'
         self.log_file = directory / 'agent.log'
         (directory / 'sites.yaml').write_text(SITES)
-        (directory / 'placement.yaml').write_text(POLICIES)
+        self.policies_file = directory / 'placement.yaml'
+        self.policies_file.write_text(POLICIES)
         self.conf_file.write_text(
             '[DEFAULT]\n'
             f'transport_url = {transport_url}\n'
@@ -64,6 +66,13 @@ class Process:
     def wait_for(self, text):
         """Wait until it says so."""
         waiting.until(text, lambda: text in self.log)
+
+    @property
+    def workers(self):
+        """The processes that it started, by their ids."""
+        threads = Path(f'/proc/{self.popen.pid}/task').iterdir()
+        found = [(one / 'children').read_text().split() for one in threads]
+        return [int(word) for words in found for word in words]
 
     def stop(self):
         """End it as systemd does; return its exit code."""
@@ -123,6 +132,30 @@ def test_a_broken_configuration_is_refused_and_the_old_one_stays(start):
 
     assert agent.stop() == 0
     assert agent.log.count('Agent started') == 1
+
+
+def test_a_worker_started_anew_goes_by_what_was_last_in_order(start):
+    agent = start()
+    agent.wait_for('Agent started')
+    conf = agent.conf_file.read_text()
+    agent.conf_file.write_text(f'{conf}[rbd_stream]\nrate = 12MiB/s\n')
+    agent.popen.send_signal(signal.SIGHUP)
+    agent.wait_for('New rules')
+    limit = f'Each stream takes {12 * 2**20} bytes'
+    assert agent.log.count(limit) == 1
+    agent.policies_file.write_text('[oops')
+    agent.popen.send_signal(signal.SIGHUP)
+    agent.wait_for('The changed files are refused')
+
+    for worker in agent.workers:
+        os.kill(worker, signal.SIGKILL)
+
+    waiting.until(
+        'a new worker works', lambda: agent.log.count('Agent started') == 2
+    )
+    assert agent.log.count(limit) == 3  # The second SIGHUP told it, too.
+    assert agent.stop() == 0
+    assert 'Traceback' not in agent.log
 
 
 def test_an_agent_that_never_reached_its_bus_stops_at_once(start):

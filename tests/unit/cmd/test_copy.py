@@ -342,7 +342,7 @@ class SlowAnswer:
 def test_an_order_that_is_heeded_late_is_followed(agency, image_id, after_s):
     agency.copy = SlowAnswer(agency, after_s).copy
 
-    code, out, err = agency.run('cirros', 'dcn0', '--wait')
+    code, _, err = agency.run('cirros', 'dcn0', '--wait')
 
     assert code == 0
     assert ('may have taken the order' in err) == bool(after_s)

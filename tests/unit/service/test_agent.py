@@ -99,7 +99,11 @@ class Service:
         )
         self.streams = None
         self.agent, self.answers = app.build_agent(
-            settings, self.glance, self._make_streams, notifications.Counts()
+            settings,
+            app.rule_reader(settings)(),
+            self.glance,
+            self._make_streams,
+            notifications.Counts(),
         )
         self.ear = Ear()
 

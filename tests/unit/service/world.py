@@ -95,9 +95,7 @@ class World:
         """Start an agent that remembers nothing; the one before is gone."""
         # As the work queue has it: each image once, at its earliest time.
         self._due: dict[images.ImageId, float] = {}
-        self.rule_book = rule_books.RuleBook(
-            lambda: (self.sites, policies.PolicySet(self.rules, self.sites))
-        )
+        self.rule_book = rule_books.RuleBook(self._files, self._files())
         self.ledger = ledgers.Ledger(self.limits, self.clock)
         self.order_book = orders.OrderBook()
         self.streams = _Streams(self)
@@ -118,6 +116,9 @@ class World:
             self.order_book,
         )
         self.resync()
+
+    def _files(self) -> rule_books.Files:
+        return self.sites, policies.PolicySet(self.rules, self.sites)
 
     def resync(self) -> None:
         """Do as the periodic look at all images does."""
