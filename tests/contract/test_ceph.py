@@ -37,6 +37,8 @@ import rbd
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients import ceph
+from dcn_distributor.clients.ceph import native
+from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
@@ -470,6 +472,8 @@ def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
 _HOLDER = """
 import sys, time
 from dcn_distributor.clients import ceph
+from dcn_distributor.clients.ceph import native
+from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import sites
 conf, user, pool, image_id = sys.argv[1:]
 options = ceph.Options(connections=1, identity='agent of another host')
@@ -656,6 +660,48 @@ def test_hung_cluster_ends_every_call_and_stops_no_other(here: Here) -> None:
     again = here.connect()
     waiting.until('it answers', lambda: again.remains(image_id).has_draft)
     filling.read_all(here.world, again.open_snapshot(published))
+
+
+@contextlib.contextmanager
+def _pool_without_osds(here: Here) -> Iterator[str]:
+    """Make a pool that never answers, unlike the rest of its cluster."""
+    name = 'inactive'
+    here.command(prefix='osd pool create', pool=name, pg_num=1)
+    for var in ('size', 'min_size'):
+        here.command(prefix='osd pool set', pool=name, var=var, val='3')
+    try:
+        yield name
+    finally:
+        here.command(
+            prefix='osd pool delete',
+            pool=name,
+            pool2=name,
+            yes_i_really_really_mean_it=True,
+        )
+
+
+def test_nothing_is_shut_down_under_a_call(here: Here) -> None:
+    """It would crash, or the call never return."""
+    with _pool_without_osds(here) as name:
+        settings = {'rados_osd_op_timeout': '5'}
+        client = native.Client(here.admin_conf, 'admin', settings)
+        client.connect()
+        inactive = client.named_pool(name, '')
+        client.named_pool('images', '')
+        locking = tasks.start(
+            'lock', lambda: inactive.lock('object', 'lock', 'me', 30, 0)
+        )
+        waiting.passes(0.5)
+        assert not locking.done()
+
+        client.close()
+        waiting.passes(1)
+        assert not locking.done()
+
+        assert isinstance(locking.exception(timeout=30), rados.Error)
+        client.in_flight.wait(10)
+        with pytest.raises(rados.Error):
+            client.named_pool('images', '')
 
 
 def test_copy_goes_on_after_a_short_hang(here: Here) -> None:

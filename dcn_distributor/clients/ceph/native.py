@@ -16,7 +16,9 @@ access to its handles; so there is one more connection, made here.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import ctypes
 from ctypes import byref
 from ctypes import c_int
@@ -99,6 +101,8 @@ class Client:
         self._settings = settings
         self._handle = c_void_p()
         self._lock = threading.Lock()
+        # Apart from the other, which callbacks need.
+        self._naming = threading.Lock()
         self._pending: dict[int, _Pending] = {}
         self._numbers = itertools.count(1)
         self.in_flight = in_flight.InFlight(self._close)
@@ -137,7 +141,7 @@ class Client:
         self.enter()
         try:
             return Pool(self, self._open(pool_id, namespace, snap_id))
-        except rados.Error:
+        except BaseException:
             self.in_flight.leave()
             raise
 
@@ -168,23 +172,33 @@ class Client:
         if not self.in_flight.enter():
             raise rados.OSError('the connection was closed', errno.ENOTCONN)
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it from being closed meanwhile: librados would crash."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.in_flight.leave()
+
     def number_of(self, pool: str) -> int:
         """Look up the number of a pool."""
-        number = prototypes.load().rados_pool_lookup(
-            self._handle, pool.encode()
-        )
-        return prototypes.check(number, f'look up pool {pool}')
+        with self.in_use():
+            number = prototypes.load().rados_pool_lookup(
+                self._handle, pool.encode()
+            )
+            return prototypes.check(number, f'look up pool {pool}')
 
     def named_pool(self, name: str, namespace: str) -> 'Pool':
         """Open a pool by its name, once; it is closed with the connection."""
-        with self._lock:
-            found = self._named.get((name, namespace))
-        if found is None:
-            number = self.number_of(name)
-            found = Pool(self, self._open(number, namespace, None))
-            with self._lock:
-                self._named[name, namespace] = found
-        return found
+        key = (name, namespace)
+        with self.in_use(), self._naming:
+            if key not in self._named:
+                number = self.number_of(name)
+                self._named[key] = Pool(
+                    self, self._open(number, namespace, None)
+                )
+            return self._named[key]
 
     def close(self) -> None:
         """Disconnect, in the background, when all has ended."""
@@ -282,15 +296,18 @@ class _MakeSum:
 
 
 class Pool:
-    """A pool, or a namespace in it."""
+    """A pool, or a namespace in it. Its methods raise rados.OSError."""
 
     def __init__(self, client: Client, io: c_void_p) -> None:
         self._client = client
         self.io = io
 
-    def _check(self, result: int, what: str) -> int:
-        self._client.notice(result)
-        return prototypes.check(result, what)
+    def _call(self, call: Callable[..., int], *rest: object) -> int:
+        """Make a call on the pool; give its result, errors included."""
+        with self._client.in_use():
+            result = call(self.io, *rest)
+            self._client.notice(result)
+            return result
 
     def close(self) -> None:
         """Let go of it, once; MUST NOT be used afterwards.
@@ -316,13 +333,14 @@ class Pool:
         """
         size, time = c_uint64(), ctypes.c_long()
         library = prototypes.load()
-        result = library.rados_stat(
-            self.io, name.encode(), byref(size), byref(time)
-        )
-        if result == -errno.ENOENT:
-            return None
-        self._check(result, f'look at object {name}')
-        return int(library.rados_get_last_version(self.io))
+        with self._client.in_use():
+            result = self._call(
+                library.rados_stat, name.encode(), byref(size), byref(time)
+            )
+            if result == -errno.ENOENT:
+                return None
+            prototypes.check(result, f'look at object {name}')
+            return int(library.rados_get_last_version(self.io))
 
     def lock(
         self, name: str, lock: str, cookie: str, duration_s: float, flags: int
@@ -333,32 +351,29 @@ class Pool:
         if it is not.
         """
         until = prototypes.Timeval(int(duration_s), 0)
-        self._check(
-            prototypes.load().rados_lock_exclusive(
-                *(self.io, name.encode(), lock.encode(), cookie.encode()),
-                *(b'', byref(until), flags),
-            ),
-            f'lock object {name}',
+        result = self._call(
+            prototypes.load().rados_lock_exclusive,
+            *(name.encode(), lock.encode(), cookie.encode(), b''),
+            *(byref(until), flags),
         )
+        prototypes.check(result, f'lock object {name}')
 
     def unlock(self, name: str, lock: str, cookie: str) -> None:
         """Unlock what was locked over this connection."""
-        self._check(
-            prototypes.load().rados_unlock(
-                self.io, name.encode(), lock.encode(), cookie.encode()
-            ),
-            f'unlock object {name}',
+        result = self._call(
+            prototypes.load().rados_unlock,
+            *(name.encode(), lock.encode(), cookie.encode()),
         )
+        prototypes.check(result, f'unlock object {name}')
 
     def break_lock(self, name: str, lock: str, locker: Locker) -> None:
         """Unlock what another has locked."""
-        self._check(
-            prototypes.load().rados_break_lock(
-                *(self.io, name.encode(), lock.encode()),
-                *(locker.client.encode(), locker.cookie.encode()),
-            ),
-            f'break the lock of object {name}',
+        result = self._call(
+            prototypes.load().rados_break_lock,
+            *(name.encode(), lock.encode()),
+            *(locker.client.encode(), locker.cookie.encode()),
         )
+        prototypes.check(result, f'break the lock of object {name}')
 
     def lockers(self, name: str, lock: str) -> tuple[Locker, ...]:
         """Tell who holds a lock, without those that have expired."""
@@ -370,12 +385,13 @@ class Pool:
             for pair in zip(buffers, lengths, strict=True)
             for one in pair
         ]
-        count = prototypes.load().rados_list_lockers(
-            self.io, name.encode(), lock.encode(), byref(exclusive), *pairs
+        count = self._call(
+            prototypes.load().rados_list_lockers,
+            *(name.encode(), lock.encode(), byref(exclusive), *pairs),
         )
         if count == -errno.ENOENT:
             return ()
-        self._check(count, f'read who has locked object {name}')
+        prototypes.check(count, f'read who has locked object {name}')
         # A tag, and then three lists, of addresses the last.
         _, clients, cookies, _ = (b.raw.split(b'\0')[:count] for b in buffers)
         return tuple(
