@@ -138,6 +138,10 @@ class Lane:
         self._due_from = below if index < 0 else index
         return None if index < 0 else index
 
+    def is_settled(self, index: int) -> bool:
+        """Tell whether a chunk needs no more work."""
+        return self._states[index] == _SETTLED
+
     def objects(self, object_bytes: int) -> set[int]:
         """Which of the target's objects hold data."""
         chunks = self._chunks

@@ -91,6 +91,7 @@ class Pipeline:
 
     :param lane_count: lanes are numbered from 0, and begin with lane_began()
 
+    :ivar chunks: what the image is cut into
     :ivar source_error: what was wrong with the source, if anything; that
         ended all lanes that were not filled, and is their error
     """
@@ -102,7 +103,7 @@ class Pipeline:
         rules: Rules,
         bucket: token_bucket.TokenBucket,
     ) -> None:
-        self._chunks = chunks
+        self.chunks = chunks
         self._rules = rules
         self._bucket = bucket
         self._zeros = bytes(min(chunks.chunk_bytes, chunks.size_bytes))
@@ -224,7 +225,7 @@ class Pipeline:
         if isinstance(result, exceptions.DistributorError):
             self.lane_failed(number, result)
             return
-        self._bucket.put_back(self._chunks.length(index) - result)
+        self._bucket.put_back(self.chunks.length(index) - result)
         self._done.extend(lane.was_written(index, result, now))
 
     def was_summed(
@@ -248,7 +249,7 @@ class Pipeline:
     def was_hashed(self, index: int, digest: str | None) -> None:
         """A chunk is in the hash; with the last one that is known."""
         self._hashing.was_hashed(index)
-        if index < len(self._chunks) - 1:
+        if index < len(self.chunks) - 1:
             return
         self._is_proven = digest == self._rules.expected_hash
         if not self._is_proven:
@@ -308,7 +309,7 @@ class Pipeline:
 
     def _read_on(self) -> None:
         self._blockers = []
-        while self._cursor < len(self._chunks) and self._live():
+        while self._cursor < len(self.chunks) and self._live():
             index = self._cursor
             takers = [
                 lane
@@ -325,7 +326,7 @@ class Pipeline:
             return True
         if not self._hashing.has_room(index):
             return False
-        if not self._chunks.allocated[index]:
+        if not self.chunks.allocated[index]:
             return self._pass_zeros(index, takers)
         if not self._hashing.is_wanted:
             compared = self._skip_equal(index, takers)
@@ -354,20 +355,20 @@ class Pipeline:
 
     def _may_read(self, index: int) -> bool:
         """Tell whether a chunk can be had, be it that it is coming already."""
-        length = self._chunks.length(index)
+        length = self.chunks.length(index)
         return index in self._readers or self._reading.has_room(length)
 
     def _read(self, index: int, takers: Iterable[lanes.Lane]) -> None:
         if index not in self._readers:
             self._readers[index] = set()
-            self._reading.begin(index, self._chunks.length(index), self._now)
+            self._reading.begin(index, self.chunks.length(index), self._now)
             self._done.append(steps.Read(index))
         for lane in takers:
             lane.reserve(index)
             self._readers[index].add(lane.number)
 
     def _offer_zeros(self, lane: lanes.Lane, index: int) -> None:
-        zeros = self._zeros[: self._chunks.length(index)]
+        zeros = self._zeros[: self.chunks.length(index)]
         lane.offer(index, (None, xxhash.xxh64_intdigest(zeros)))
 
     def _skip_equal(
@@ -407,11 +408,11 @@ class Pipeline:
         """Have read what a lane needs again, or has fallen behind with."""
         while lane.is_ready:
             index = lane.next_due(
-                below=self._cursor if lane.is_attached else len(self._chunks)
+                below=self._cursor if lane.is_attached else len(self.chunks)
             )
             if index is None or not lane.has_room(index):
                 return
-            if not self._chunks.allocated[index]:
+            if not self.chunks.allocated[index]:
                 self._offer_zeros(lane, index)
                 continue
             if self._rules.source_sums and not self._hashing.is_wanted:
@@ -441,6 +442,6 @@ class Pipeline:
     def _unsteady(self, index: int) -> exceptions.DistributorError:
         return exceptions.VerificationFailed(
             'the source was read twice at offset '
-            f'{self._chunks.offset(index)} and gave other bytes the second '
+            f'{self.chunks.offset(index)} and gave other bytes the second '
             'time'
         )

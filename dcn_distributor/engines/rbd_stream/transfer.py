@@ -79,6 +79,7 @@ class Transfer:
         self._drive: drives.Drive | None = None
         self._pipeline: pipelines.Pipeline | None = None
         self._object_bytes: dict[int, int] = {}
+        self._object_names: dict[int, Callable[[int], str]] = {}
         self._early: list[Callable[[drives.Drive], None]] = []
         registrations = registration.Registration(
             glance,
@@ -271,6 +272,7 @@ class Transfer:
     def _opener(self, number: int) -> Callable[[storage.Copy], None]:
         def opened(copy: storage.Copy) -> None:
             self._object_bytes[number] = copy.object_bytes
+            self._object_names[number] = copy.object_name
             is_narrow = self._deliveries[number].target.begins_narrow
             self._when_driving(
                 lambda drive: drive.attach(number, copy, is_narrow=is_narrow)
@@ -317,6 +319,22 @@ class Transfer:
             resumed_bytes=lane.resumed_bytes,
             rate_bytes_s=rates.sent,
             eta_s=left_bytes / rates.settled if rates.settled else None,
+            damages=self._damages(number, pipeline),
+        )
+
+    def _damages(
+        self, number: int, pipeline: pipelines.Pipeline
+    ) -> tuple[transfers.Damage, ...]:
+        """Name what was written and found to be something else at rest."""
+        lane, chunks = pipeline.lanes[number], pipeline.chunks
+        return tuple(
+            transfers.Damage(
+                self._object_names[number](chunks.offset(index)),
+                chunks.offset(index),
+                chunks.length(index),
+                is_repaired=lane.is_settled(index),
+            )
+            for index in sorted({*lane.damaged})
         )
 
 

@@ -237,3 +237,34 @@ def test_what_is_narrow_is_used_for_one_at_a_time_until_that_is_quick(
         assert min(at_once.values()) > 1
     else:
         assert at_once[narrow] == 1
+
+
+def test_a_chunk_that_did_not_stay_is_named_and_repaired(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.cephs[DCN0].faults.corrupt('write', nth=3)
+
+    report = stream(cloud, image)
+
+    [damage] = report.lanes[0].damages
+    assert damage.is_repaired
+    assert damage.length == clouds.CHUNK
+    assert damage.offset % clouds.CHUNK == 0
+    rbd_id = cloud.cephs[DCN0].pool.images[image.id].id
+    number = damage.offset // clouds.OBJECT
+    assert damage.name == f'rbd_data.{rbd_id}.{number:016x}'
+    assert cloud.cephs[DCN0].pool.read(image.id) == CONTENT
+
+
+def test_a_chunk_that_never_stays_is_named(cloud: clouds.Cloud) -> None:
+    image = cloud.add(CONTENT)
+    cloud.cephs[DCN0].faults.corrupt('write', times=None)
+
+    report = stream(cloud, image)
+
+    assert errors(report) == [exceptions.VerificationFailed]
+    assert report.lanes[0].damages
+    assert not any(damage.is_repaired for damage in report.lanes[0].damages)
+    offsets = [damage.offset for damage in report.lanes[0].damages]
+    assert offsets == sorted(set(offsets))
