@@ -364,13 +364,19 @@ class Cluster(Protocol):
         """
         ...
 
-    def clear(self, image_id: images.ImageId, *, is_registered: bool) -> bool:
+    def clear(
+        self, image_id: images.ImageId, *, is_registered: Callable[[], bool]
+    ) -> bool:
         """Remove draft and claim of an image; say if there was any.
 
         A copy of ours that was renamed and not released goes with them,
-        unless a location leads to it, as the caller tells. Raises
-        CopyInProgress while another holds the claim, and NotAnOrphan if the
-        copy to go has clones.
+        unless a location leads to it. That is what `is_registered` is asked,
+        of such a copy only: once, directly before it would go, and while the
+        claim is held, so that nobody of ours registers it meanwhile. What it
+        raises is raised here, and copy and claim are left.
+
+        Raises CopyInProgress while another holds the claim, and NotAnOrphan
+        if the copy to go has clones.
         """
         ...
 

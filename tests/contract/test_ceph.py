@@ -367,7 +367,7 @@ def test_creation_that_was_cut_off_is_cleared(
     cluster = here.connect()
     assert image_id in cluster.leftovers()
 
-    cluster.clear(image_id, is_registered=False)
+    cluster.clear(image_id, is_registered=lambda: False)
 
     assert here.site.names() == frozenset()
     assert not here.site.strays() | here.site.marks()
@@ -444,7 +444,7 @@ def test_renaming_that_was_cut_off_is_cleared(
     cluster, image_id = _cut_off_rename(here, step)
 
     if by == 'clear':
-        cluster.clear(image_id, is_registered=False)
+        cluster.clear(image_id, is_registered=lambda: False)
     else:
         cluster.open_copy(image_id, SIZE, OBJECT).discard()
 
@@ -772,7 +772,7 @@ def test_blocklisted_client_connects_again(here: Here) -> None:
 
     def is_cleared() -> bool:
         with contextlib.suppress(exceptions.TemporaryError):
-            return cluster.clear(image_id, is_registered=False)
+            return cluster.clear(image_id, is_registered=lambda: False)
         return False
 
     waiting.until('the claim is free', is_cleared)
@@ -808,7 +808,7 @@ def test_copy_of_a_blocklisted_client_answers_and_ends(here: Here) -> None:
 
     def is_cleared() -> bool:
         with contextlib.suppress(exceptions.TemporaryError):
-            return cluster.clear(image_id, is_registered=False)
+            return cluster.clear(image_id, is_registered=lambda: False)
         return False
 
     waiting.until('the claim is free', is_cleared)

@@ -58,6 +58,14 @@ def _soon(world: World, call: Callable[[], filling.Result]) -> filling.Result:
     return results[0]
 
 
+def _end_of(call: Callable[[], object]) -> object:
+    """Give what a call gives, or its error."""
+    try:
+        return call()
+    except exceptions.DistributorError as exc:
+        return exc
+
+
 def _reopen(
     world: World,
     cluster: storage.Cluster,
@@ -79,7 +87,8 @@ def _clear_up(
 ) -> bool:
     """Clear what was left."""
     return _soon(
-        world, lambda: cluster.clear(image_id, is_registered=is_registered)
+        world,
+        lambda: cluster.clear(image_id, is_registered=lambda: is_registered),
     )
 
 
@@ -335,7 +344,7 @@ def _open_published(
 
 
 def _clear(cluster: storage.Cluster, image_id: images.ImageId) -> object:
-    return cluster.clear(image_id, is_registered=False)
+    return cluster.clear(image_id, is_registered=lambda: False)
 
 
 @pytest.mark.parametrize('claim', [_open_copy, _clear])
@@ -700,7 +709,7 @@ def test_draft_is_cleared(
     assert site.names() == frozenset()
     assert _is_clean(site)
     assert image_id not in cluster.leftovers()
-    assert not cluster.clear(image_id, is_registered=is_registered)
+    assert not cluster.clear(image_id, is_registered=lambda: is_registered)
 
 
 @REGISTERED
@@ -795,7 +804,7 @@ def test_copy_with_clones_is_never_removed(clusters: World) -> None:
     cluster = site.connect()
 
     for call in (
-        lambda: cluster.clear(image_id, is_registered=False),
+        lambda: cluster.clear(image_id, is_registered=lambda: False),
         lambda: cluster.open_copy(image_id, SIZE, OBJECT),
         lambda: cluster.open_copy(image_id, OBJECT, OBJECT),
     ):
@@ -805,6 +814,74 @@ def test_copy_with_clones_is_never_removed(clusters: World) -> None:
     assert site.read(instance, None) == site.read(image_id) == noise()
     assert site.look(image_id).snapshots == {'snap': True}
     assert _clear_up(clusters, cluster, image_id, True)
+    assert _is_clean(site)
+
+
+def test_registration_is_asked_for_when_nobody_else_can_register(
+    clusters: World,
+) -> None:
+    """What was known before the claim was held may be wrong by then."""
+    site = clusters.sites[0]
+    image_id = filling.new_id()
+    filling.finish(clusters, site.connect(), image_id, noise()).close()
+    cluster, other = site.connect(), site.connect()
+    ends: list[object] = []
+
+    def is_registered() -> bool:
+        ends.append(_end_of(lambda: other.open_copy(image_id, SIZE, OBJECT)))
+        return True
+
+    was_any = _soon(
+        clusters, lambda: cluster.clear(image_id, is_registered=is_registered)
+    )
+
+    assert was_any
+    assert [type(end) for end in ends] == [exceptions.CopyInProgress]
+    assert site.read(image_id) == noise()
+    assert _is_clean(site)
+
+
+def test_copy_stays_if_nobody_can_tell_whether_it_is_registered(
+    clusters: World,
+) -> None:
+    site = clusters.sites[0]
+    image_id = filling.new_id()
+    filling.finish(clusters, site.connect(), image_id, noise()).close()
+    cluster = site.connect()
+
+    def is_registered() -> bool:
+        raise exceptions.GlanceUnavailable('no answer')
+
+    with pytest.raises(exceptions.GlanceUnavailable):
+        _soon(
+            clusters,
+            lambda: cluster.clear(image_id, is_registered=is_registered),
+        )
+
+    assert site.read(image_id) == noise()
+    assert cluster.remains(image_id).is_claimed
+    assert _clear_up(clusters, cluster, image_id)
+    assert site.names() == frozenset()
+    assert _is_clean(site)
+
+
+def test_registration_of_a_draft_matters_not(clusters: World) -> None:
+    site = clusters.sites[0]
+    image_id = filling.new_id()
+    site.connect().open_copy(image_id, SIZE, OBJECT).close()
+    cluster = site.connect()
+    asked: list[bool] = []
+
+    def is_registered() -> bool:
+        asked.append(True)
+        return True
+
+    _soon(
+        clusters, lambda: cluster.clear(image_id, is_registered=is_registered)
+    )
+
+    assert asked == []
+    assert site.names() == frozenset()
     assert _is_clean(site)
 
 

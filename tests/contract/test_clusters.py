@@ -136,7 +136,7 @@ def test_cluster_that_does_not_answer_is_unavailable(clusters: World) -> None:
         lambda: cluster.open_snapshot(image_id),
         lambda: cluster.open_copy(image_id, SIZE, OBJECT),
         lambda: cluster.open_published(image_id),
-        lambda: cluster.clear(image_id, is_registered=False),
+        lambda: cluster.clear(image_id, is_registered=lambda: False),
         lambda: cluster.remove_orphan(image_id),
     ):
         with pytest.raises(exceptions.ClusterUnavailable):

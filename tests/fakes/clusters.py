@@ -232,7 +232,9 @@ class FakeCluster:
             self._process, image_id, image, claim, is_repair=True
         )
 
-    def clear(self, image_id: images.ImageId, *, is_registered: bool) -> bool:
+    def clear(
+        self, image_id: images.ImageId, *, is_registered: Callable[[], bool]
+    ) -> bool:
         """See storage.Cluster."""
         remains = self.remains(image_id)
         if not (remains.has_draft or remains.is_claimed):
@@ -243,7 +245,7 @@ class FakeCluster:
                 copies.remove_ours(self._process, draft_name(image_id))
             published = self._images.get(image_id)
             is_ours = published is not None and published.id == claim.made_id
-            if is_ours and not is_registered:
+            if is_ours and not is_registered():
                 copies.remove_ours(self._process, image_id)
             copies.drop_claim(self._process, image_id)
         finally:

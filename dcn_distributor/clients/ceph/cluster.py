@@ -158,7 +158,9 @@ class Cluster:
         finally:
             self._abandon(claim)
 
-    def clear(self, image_id: images.ImageId, *, is_registered: bool) -> bool:
+    def clear(
+        self, image_id: images.ImageId, *, is_registered: Callable[[], bool]
+    ) -> bool:
         """Remove draft and claim of an image; say if there was any."""
         was_claimed = self._claims.exists(image_id)
         with self._claimed(image_id) as claim:
@@ -167,7 +169,7 @@ class Cluster:
             if found.is_half_renamed:
                 names.finish_rename(connection, image_id, found)
             removal.remove(connection, names.draft(image_id))
-            if found.is_ours and not is_registered:
+            if found.is_ours and not is_registered():
                 removal.remove(connection, image_id)
             claim.remove()
         return was_claimed or found.draft is not None

@@ -194,7 +194,9 @@ class Delivery:
     def _clear(self) -> None:
         """Remove our draft beside a copy that is registered."""
         try:
-            self.target.cluster.clear(self._image.id, is_registered=True)
+            self.target.cluster.clear(
+                self._image.id, is_registered=lambda: True
+            )
         except exceptions.DistributorError as exc:
             LOG.debug(
                 'image=%s site=%s: a draft stays until the next sweep: %s',

@@ -214,12 +214,12 @@ def _outcome(act: Callable[[], None]) -> tuple[Fate, str]:
 def _clear(
     glance: ports.Images, image_id: images.ImageId, place: Place
 ) -> None:
-    image = find(glance, image_id)
-    place.cluster.clear(
-        image_id,
-        is_registered=image is not None
-        and orphans.is_registered(image, place.location(image_id)),
-    )
+    def is_registered() -> bool:
+        image = find(glance, image_id)
+        location = place.location(image_id)
+        return image is not None and orphans.is_registered(image, location)
+
+    place.cluster.clear(image_id, is_registered=is_registered)
 
 
 def _remove_orphan(

@@ -127,7 +127,15 @@ def _clear(
         is_registered = store in image.stores
         if not is_registered:
             return
-    if cluster.clear(image_id, is_registered=is_registered):
+
+    def is_still_registered() -> bool:
+        if store not in glance.get(image_id).stores:
+            raise exceptions.CopyInProgress(
+                'a copy with the name of the image has come up meanwhile'
+            )
+        return True
+
+    if cluster.clear(image_id, is_registered=is_still_registered):
         LOG.info(
             'image=%s store=%s: removed what was left of a copy that %s',
             image_id,
