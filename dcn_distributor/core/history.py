@@ -79,7 +79,8 @@ class Request:
     `stores` are those whose outcome is not known yet. `progress` is what was
     last seen of an import, whatever that is (None: no task is to be seen),
     and `progress_s` when that last changed by the agent's own clock:
-    Glance's may differ. Seconds are since the epoch.
+    Glance's may differ. Seconds are since the epoch. `waits_for_lock`: all
+    that is left of a stream waits for an import to let go of the image.
     """
 
     stores: tuple[images.StoreId, ...]
@@ -89,6 +90,12 @@ class Request:
     progress: object = None
     is_stuck: bool = False
     engine: str = COPY_IMAGE
+    waits_for_lock: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it does nothing but wait, and takes no slot."""
+        return self.is_stuck or self.waits_for_lock
 
     def seen(self, progress: object, now: float) -> 'Request':
         """Note what was seen of it; a change ends being stuck."""

@@ -39,11 +39,13 @@ Turn = tuple[images.StoreId, str]
 class Running:
     """One image's copy: the stores it still works for, and by what.
 
-    Or the slot that is kept for one, until the image is looked at.
+    Or the slot that is kept for one, until the image is looked at. An idle
+    one does nothing but wait: an import that is stuck, or a stream for the
+    image's lock.
     """
 
     stores: frozenset[images.StoreId]
-    is_stuck: bool = False
+    is_idle: bool = False
     engine: str = histories.COPY_IMAGE
 
 
@@ -71,26 +73,25 @@ class Load:
     )
 
     def busy(self, engine: str) -> int:
-        """How many copies an engine has under way.
+        """How many copies an engine has under way, without the idle ones.
 
-        A stuck import is none of them: it keeps no host's disk busy.
+        These keep no host's disk busy, nor any link.
         """
         return sum(
-            r.engine == engine and not r.is_stuck
-            for r in self.running.values()
+            r.engine == engine and not r.is_idle for r in self.running.values()
         )
 
     def probing(self, engine: str) -> int:
         """How many of these work for a store in trouble."""
         return sum(
             r.engine == engine
-            and not r.is_stuck
+            and not r.is_idle
             and any((store, engine) in self.troubles for store in r.stores)
             for r in self.running.values()
         )
 
     def prober(self, turn: Turn) -> images.ImageId | None:
-        """Which image's copy takes this turn, leaving out stuck ones.
+        """Which image's copy takes this turn, leaving out idle ones.
 
         A stuck import may be one of the dead, though its store lives again.
         """
@@ -99,7 +100,7 @@ class Load:
             if (
                 store in running.stores
                 and running.engine == engine
-                and not running.is_stuck
+                and not running.is_idle
             ):
                 return image_id
         return None
@@ -108,11 +109,11 @@ class Load:
         self,
         image_id: images.ImageId,
         stores: Iterable[images.StoreId],
-        is_stuck: bool = False,
+        is_idle: bool = False,
         engine: str = histories.COPY_IMAGE,
     ) -> 'Load':
         """Note an image's copy as it now stands."""
-        running = Running(frozenset(stores), is_stuck, engine)
+        running = Running(frozenset(stores), is_idle, engine)
         if self.running.get(image_id) == running:
             return self
         return dataclasses.replace(

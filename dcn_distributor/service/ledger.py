@@ -255,7 +255,7 @@ class Ledger:
     ) -> images.ImageId:
         """Keep a slot for an image, if it has no copy under way by now."""
         running = self._load.running.get(image_id)
-        if running is None or running.is_stuck:
+        if running is None or running.is_idle:
             self._load = self._load.with_running(
                 image_id, stores, engine=engine
             )
@@ -273,5 +273,5 @@ class Ledger:
             self._load = self._load.without_running(image_id)
         else:
             self._load = self._load.with_running(
-                image_id, request.stores, request.is_stuck, request.engine
+                image_id, request.stores, request.is_idle, request.engine
             )

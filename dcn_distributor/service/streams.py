@@ -43,6 +43,9 @@ _NOBODYS_FAULTS = (
     exceptions.AlreadyPresent,
 )
 
+# In these nothing big is read or written any more.
+_BEHIND_LOCK = (transfers.Phase.PUBLISHING, transfers.Phase.REGISTERING)
+
 # How long to wait for the first word of clusters that do not answer.
 _CHECKS_S = 5.0
 
@@ -167,9 +170,12 @@ class Streams:
         is_over = not left and (report is None or report.ended_s is not None)
         if is_over and self._engine is not None and report is not None:
             self._engine.take(image.id)
-        history = history.with_request(
-            None if is_over else dataclasses.replace(request, stores=left)
+        request = dataclasses.replace(
+            request,
+            stores=left,
+            waits_for_lock=_waits_for_lock(image, report),
         )
+        history = history.with_request(None if is_over else request)
         self._books.ledger.keep(image.id, history)
         return history
 
@@ -201,6 +207,19 @@ class Streams:
         if isinstance(error, _NOBODYS_FAULTS):
             return self._books.held_up(image, request, history, store, reason)
         return self._books.put_off(image, request, history, store, reason)
+
+
+def _waits_for_lock(
+    image: images.Image, report: transfers.Report | None
+) -> bool:
+    """Tell whether an import keeps all that is left of a stream waiting.
+
+    What is left then is to name copies and to register them.
+    """
+    if image.import_task is None or report is None:
+        return False
+    left = [lane.phase for lane in report.lanes if not lane.phase.is_end]
+    return bool(left) and all(phase in _BEHIND_LOCK for phase in left)
 
 
 def _remembering(

@@ -99,7 +99,7 @@ def all_loads(draw):
         load = load.with_running(
             other,
             draw(some_stores),
-            is_stuck=draw(st.booleans()),
+            is_idle=draw(st.booleans()),
             engine=draw(st.sampled_from(ENGINES)),
         )
     troubles = {

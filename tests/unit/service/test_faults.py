@@ -50,6 +50,8 @@ stream_faults = st.one_of(
         lambda fault: ('break streams', fault)
     ),
     st.tuples(st.just('obstruct'), stores),
+    st.tuples(st.just('make unfit for now'), stores),
+    st.tuples(st.just('fail source'), st.none()),
     st.tuples(st.just('forbid imports'), st.integers(1, 9)),
     st.tuples(st.just('disable imports'), st.integers(1, 9)),
     st.tuples(st.just('order'), st.tuples(numbers, stores)),
@@ -125,6 +127,13 @@ class Story:
     def _break_streams(self, fault):
         what, store = fault
         getattr(self.world.streams, what)(store)
+
+    def _fail_source(self, _):
+        self.world.streams.fail_source()
+
+    def _make_unfit_for_now(self, store):
+        away = choosing.Passing('its cluster does not answer')
+        self.world.streams.obstructed[store] = (away,)
 
     def _obstruct(self, store):
         self.world.streams.obstructed[store] = ('its caps are too narrow',)

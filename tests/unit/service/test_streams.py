@@ -527,3 +527,27 @@ def test_a_copy_that_another_makes_is_no_failure_of_the_engine():
     world.glance.heal()
     world.run(1200)
     assert world.stores(image.id) == BOTH
+
+
+def test_streams_that_wait_for_dead_imports_hold_up_no_others():
+    world = world_of(AUTO, BY_STREAM, names=['dcn0', 'dcn1', 'dcn2'])
+    locked = [world.glance.add(f'image {number}').id for number in range(4)]
+    for image_id in locked:
+        world.glance.import_by_another(image_id, ['dcn0'])
+        world.hint(image_id)
+    world.run(1)
+    world.glance.crash()
+    while not world.streams.started:
+        world.run(10)
+    # They go to the other sites meanwhile, and cannot be registered.
+    world.run(15)
+
+    image_id = world.add()
+    world.run(60)
+
+    assert world.stores(image_id) == {'dcn0', 'dcn1', 'dcn2'}
+    assert not any(world.stores(one) for one in locked)
+    world.glance.remove_orphans()
+    world.run(2 * 3600)
+    assert all(world.stores(one) == world.stores(image_id) for one in locked)
+    assert not world.ledger.load.running
