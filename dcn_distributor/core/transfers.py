@@ -94,7 +94,7 @@ class Tuning:
     """
 
     chunk_bytes: int = 4 << 20
-    window_bytes: int = 16 << 20
+    window_bytes: int = 24 << 20
     patience_s: float = 2.0
     rate_bytes_s: float | None = None
     verify: Verify = Verify.FULL

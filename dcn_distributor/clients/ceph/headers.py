@@ -41,6 +41,7 @@ JOURNALING = 1 << 6
 UNFINISHED = ''
 # RBD_PROTECTION_STATUS_PROTECTED.
 _PROTECTED = 2
+_NO_DATA_POOL = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -220,17 +221,70 @@ def rename(pool: rados.Ioctx, image_id: str, source: str, target: str) -> None:
 
 
 def _take_name(pool: rados.Ioctx, image_id: str, name: str) -> None:
-    operation = pool.create_write_op()
     try:
-        operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
-        operation.execute('rbd', 'set_id', _encode(image_id))
-        pool.operate_write_op(operation, f'rbd_id.{name}')
+        take_new_name(pool, image_id, name)
     except rados.ObjectExists as exc:
         if read_id(pool, name) != image_id:
             raise exceptions.OrphanInTheWay(
                 f'image {name} in pool {pool.get_pool_name()}: the name is '
                 'taken by an image that is not ours'
             ) from exc
+
+
+def take_new_name(pool: rados.Ioctx, image_id: str, name: str) -> None:
+    """Have a name lead to an image. Raises rados.ObjectExists."""
+    _create_by(pool, f'rbd_id.{name}', 'set_id', _encode(image_id))
+
+
+def enter(pool: rados.Ioctx, image_id: str, name: str) -> None:
+    """Enter an image in the directory. Raises rados.ObjectExists."""
+    execute(
+        pool,
+        _DIRECTORY,
+        'dir_add_image',
+        _encode(name) + _encode(image_id),
+    )
+
+
+def write(
+    pool: rados.Ioctx,
+    image_id: str,
+    size_bytes: int,
+    object_bytes: int,
+    features: int,
+) -> Header:
+    """Write the header of an image that has none; its data is in this pool.
+
+    One round trip. Raises rados.ObjectExists.
+    """
+    prefix = f'rbd_data.{image_id}'
+    order = object_bytes.bit_length() - 1
+    argument = (
+        struct.pack('<QBQ', size_bytes, order, features)
+        + _encode(prefix)
+        + struct.pack('<q', _NO_DATA_POOL)
+    )
+    _create_by(pool, _header_name(image_id), 'create', argument)
+    return Header(
+        id=image_id,
+        size_bytes=size_bytes,
+        object_bytes=object_bytes,
+        features=features,
+        prefix=prefix,
+        data_pool_id=None,
+        snap_ids=(),
+    )
+
+
+def _create_by(
+    pool: rados.Ioctx, name: str, method: str, argument: bytes
+) -> None:
+    """Create an object by a method of the class ``rbd``."""
+    operation = pool.create_write_op()
+    try:
+        operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
+        operation.execute('rbd', method, argument)
+        pool.operate_write_op(operation, name)
     finally:
         pool.release_write_op(operation)
 

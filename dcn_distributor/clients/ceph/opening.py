@@ -13,14 +13,12 @@
 
 from collections.abc import Callable
 import dataclasses
-import functools
-
-import rbd
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients.ceph import claims
 from dcn_distributor.clients.ceph import connections as ceph_connections
 from dcn_distributor.clients.ceph import copies
+from dcn_distributor.clients.ceph import creation
 from dcn_distributor.clients.ceph import headers
 from dcn_distributor.clients.ceph import names
 from dcn_distributor.clients.ceph import objects
@@ -45,7 +43,10 @@ class Opening:
     def open_copy(self, size_bytes: int, object_bytes: int) -> copies.Copy:
         """Open what is ours, or make a draft. Raises OrphanInTheWay."""
         connection = self.connections.first()
-        found = names.look(connection, self.claim)
+        found, features = tasks.together(
+            lambda: names.look(connection, self.claim),
+            lambda: creation.plain_features(connection),
+        )
         if found.published is not None and not found.is_ours:
             raise exceptions.OrphanInTheWay(
                 f'image {self.claim.image_id} in {self.connections.label}: '
@@ -54,7 +55,14 @@ class Opening:
         header = self._adopt(connection, found, size_bytes, object_bytes)
         is_fresh = header is None
         if header is None:
-            header = self._create(connection, size_bytes, object_bytes)
+            header = creation.Creation(
+                connection,
+                names.draft(self.claim.image_id),
+                size_bytes,
+                object_bytes,
+                features,
+                self.claim.record,
+            ).create()
         return self._copy(header, is_fresh=is_fresh)
 
     def _adopt(
@@ -89,43 +97,6 @@ class Opening:
             )
         removal.remove(connection, name)
         return None
-
-    def _create(
-        self,
-        connection: ceph_connections.Connection,
-        size_bytes: int,
-        object_bytes: int,
-    ) -> headers.Header:
-        image_id = self.claim.image_id
-        name = names.draft(image_id)
-        pool = connection.pool()
-        create = functools.partial(
-            # Features and data pool are those that the cluster's
-            # configuration gives, as Glance's images have them; but never
-            # stripes over several objects.
-            rbd.RBD().create,
-            *(pool, name, size_bytes, object_bytes.bit_length() - 1),
-            old_format=False,
-            stripe_unit=object_bytes,
-            stripe_count=1,
-        )
-        with connection.translated(f'create image {name}'):
-            try:
-                create()
-            except rbd.ImageExists:
-                # Its maker died after the first step.
-                removal.remove(connection, name)
-                create()
-            rbd_id = headers.read_id(pool, name)
-            if not rbd_id:
-                raise exceptions.ClusterUnavailable(
-                    f'image {name}: gone as soon as it was created'
-                )
-            header, _ = tasks.together(
-                lambda: headers.read(pool, rbd_id),
-                lambda: self.claim.record(rbd_id),
-            )
-        return header
 
     def _copy(self, header: headers.Header, *, is_fresh: bool) -> copies.Copy:
         pool = self.connections.new_native_pool(header.data_pool_id)
