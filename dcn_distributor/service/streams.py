@@ -128,8 +128,12 @@ class Streams:
         except exceptions.ImageNotFound:
             raise
         except exceptions.DistributorError as exc:
+            error: exceptions.DistributorError = exc
+            if isinstance(exc, exceptions.NotCopyable) and image.size_bytes:
+                # Not the image is to blame, but where its copies are.
+                error = exceptions.SourceUnavailable(str(exc))
             for store in plan.stores:
-                history = self._failed(image, request, history, store, exc)
+                history = self._failed(image, request, history, store, error)
             self._books.ledger.keep(image.id, history)
             return booking.Outcome(look_again_s=1.0)
         except BaseException:
@@ -192,6 +196,9 @@ class Streams:
         if isinstance(error, exceptions.Cancelled):
             LOG.debug('image=%s store=%s: %s', image.id, store, reason)
             return history
+        if isinstance(error, exceptions.CopyNotFound):
+            # Copies come and go without a change of what History goes by.
+            return self._books.put_off(image, request, history, store, reason)
         if isinstance(error, exceptions.PermanentError):
             LOG.warning(
                 'image=%s store=%s is not tried again by rbd-stream until '

@@ -98,7 +98,8 @@ class FakeStreams:
             what: set() for what in ('fail', 'hang', 'lose', 'damage')
         }
         self._is_stopped = False
-        self._source_fails = False
+        self._source_error: exceptions.DistributorError | None = None
+        self._refusal: exceptions.DistributorError | None = None
         self.obstructed: dict[str, tuple[str, ...]] = {}
         self.started: list[tuple[images.ImageId, frozenset[str]]] = []
         self.wishes: list[transfers.Wishes] = []
@@ -120,6 +121,8 @@ class FakeStreams:
                 raise exceptions.Cancelled('the engine is stopped')
             if image.id in self._transfers:
                 raise exceptions.CopyInProgress(f'{image.id} is streamed')
+            if self._refusal is not None:
+                raise self._refusal
             self.started.append((image.id, frozenset(stores)))
             self.wishes.append(wishes)
             self._transfers[image.id] = _Transfer(
@@ -210,9 +213,17 @@ class FakeStreams:
         """Have the clusters of these stores not answer, until heal()."""
         self._troubles['fail'].update(stores)
 
-    def fail_source(self) -> None:
+    def fail_source(
+        self, error: exceptions.DistributorError | None = None
+    ) -> None:
         """Have no copy be readable, until heal()."""
-        self._source_fails = True
+        self._source_error = error or exceptions.SourceUnavailable(
+            'source central: away'
+        )
+
+    def refuse(self, error: exceptions.DistributorError) -> None:
+        """Begin no transfer, until heal()."""
+        self._refusal = error
 
     def hang(self, *stores: str) -> None:
         """Have lanes to these stores make no progress, until heal()."""
@@ -230,7 +241,7 @@ class FakeStreams:
         """Make all clusters work again."""
         for stores in self._troubles.values():
             stores.clear()
-        self._source_fails = False
+        self._source_error = self._refusal = None
         self.obstructed.clear()
 
     def step(self) -> None:
@@ -269,9 +280,8 @@ class FakeStreams:
         if lane.store in self._troubles['fail']:
             away = exceptions.ClusterUnavailable(f'{lane.store} is away')
             return _failed(lane, away)
-        if self._source_fails:
-            error = exceptions.SourceUnavailable('source central: away')
-            return _failed(lane, error)
+        if self._source_error is not None:
+            return _failed(lane, self._source_error)
         size = one.image.size_bytes or 0
         if lane.phase is transfers.Phase.COPYING:
             settled = min(size, lane.settled_bytes + size // 3 + 1)

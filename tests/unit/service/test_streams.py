@@ -551,3 +551,33 @@ def test_streams_that_wait_for_dead_imports_hold_up_no_others():
     world.run(2 * 3600)
     assert all(world.stores(one) == world.stores(image_id) for one in locked)
     assert not world.ledger.load.running
+
+
+@pytest.mark.parametrize('is_at_start', [True, False])
+def test_where_copies_are_may_change(is_at_start):
+    world = world_of(PREFER, BY_STREAM)
+    if is_at_start:
+        nowhere = exceptions.NotCopyable('no site with it has a cluster')
+        world.streams.refuse(nowhere)
+    else:
+        world.streams.fail_source(exceptions.CopyNotFound('no copy there'))
+    image_id = world.add()
+    order = transfers.EngineChoice.RBD_STREAM
+    world.order_book.place(image_id, 'dcn0', order)
+    world.run(600)
+    assert world.order_book.pending()
+
+    world.streams.heal()
+    world.run(700)
+
+    assert world.stores(image_id) == BOTH
+
+
+def test_an_image_that_no_stream_can_ever_copy_is_refused():
+    world = world_of(PREFER, BY_STREAM)
+    world.streams.refuse(exceptions.NotCopyable('it has no data'))
+    image_id = world.add(size_bytes=0)
+
+    world.run(60)
+
+    assert world.ledger.history(image_id).setbacks['dcn0'].is_permanent
