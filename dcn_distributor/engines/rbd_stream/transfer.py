@@ -320,6 +320,19 @@ class Transfer:
             rate_bytes_s=rates.sent,
             eta_s=left_bytes / rates.settled if rates.settled else None,
             damages=self._damages(number, pipeline),
+            notes=(*told.notes, *self._split_note(number, pipeline)),
+        )
+
+    def _split_note(
+        self, number: int, pipeline: pipelines.Pipeline
+    ) -> tuple[str, ...]:
+        chunk_bytes = pipeline.chunks.chunk_bytes
+        if self._object_bytes.get(number, chunk_bytes) >= chunk_bytes:
+            return ()
+        site = self._deliveries[number].target.site
+        return (
+            f'{site}: the copy found there is compared by reading it: its '
+            'objects are smaller than a chunk',
         )
 
     def _damages(

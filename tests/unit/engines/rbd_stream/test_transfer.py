@@ -193,6 +193,7 @@ def test_a_whole_copy_of_small_objects_is_compared_and_taken(
     report = stream(cloud, image, verify=verify)
 
     assert errors(report) == [type(None)]
+    assert any('by reading it' in note for note in report.lanes[0].notes)
     assert dcn0.sent_bytes == 0
     assert cloud.glance.get(image.id).stores == {CENTRAL, DCN0}
 
