@@ -78,7 +78,7 @@ def test_a_narrow_begin_ends_well_on_every_link(
     assert ride.filled == {0}
     ride.publish(0)
     assert edge.pool.read(riding.IMAGE) == content(count)
-    # No more was spent than the link needs, but for the way to and fro.
+    # No more was spent than the link needs, but for latencies.
     spent_s = count * CHUNK / rate_bytes_s
     assert reads_back or world.now() < 1.02 * spent_s + 0.5 * count + 10
 
@@ -138,7 +138,7 @@ def test_a_narrow_begin_is_soon_as_wide_as_the_link(window: int) -> None:
     ride.go()
 
     assert edge.peak_in_flight_bytes == window * CHUNK
-    # 0.05 s for each write, and as much to and fro until the window is open.
+    # 0.05 s for each write, and as much latency until the window is open.
     assert world.now() < 400 / window * 0.05 + window * 0.1 + 1
 
 
