@@ -140,8 +140,13 @@ def tries(
     setback = placement.setback
     if setback is None or placement.state is placements.State.COPYING:
         return ''
+    if setback.is_permanent and setback.is_refused:
+        return (
+            'no further try until image, policies or sites change, or the '
+            'command resync or copy asks for one'
+        )
     if setback.is_permanent:
-        return 'no further try until image, policies or sites change'
+        return 'tried as soon as this is put right'
     when = _when(setback.next_try_s, now_s, zone)
     return f'try {setback.failures + 1} {when}'
 

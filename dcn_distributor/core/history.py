@@ -50,9 +50,11 @@ UNTRIED = Tries(0, '')
 class Setback:
     """What stands against trying one store again.
 
-    `next_try_s` is in seconds since the epoch, infinite when only a change
-    of image, policies or sites can help. `failures` counts those of all
-    engines, `by_engine` those of each.
+    `next_try_s` is in seconds since the epoch, infinite when no time is set.
+    Then `is_refused` tells what helps: a change of image, policies or sites,
+    or an operator's word; otherwise that whatever keeps all engines from
+    serving is put right, or passes. `failures` counts those of all engines,
+    `by_engine` those of each.
     """
 
     failures: int
@@ -61,6 +63,7 @@ class Setback:
     by_engine: Mapping[str, Tries] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
+    is_refused: bool = False
 
     def tries(self, engine: str) -> Tries:
         """How an engine fares."""
@@ -214,23 +217,28 @@ class History:
         """Note a failure of an engine that stands until something changes."""
         past = self.tries(store, engine)
         tries = Tries(past.failures + 1, reason, is_final=True)
-        return self._with(store, self._failed(store, engine, tries))
+        refused = dataclasses.replace(
+            self._failed(store, engine, tries), is_refused=True
+        )
+        return self._with(store, refused)
 
-    def with_dead_end(self, store: images.StoreId, reason: str) -> 'History':
+    def with_dead_end(
+        self, store: images.StoreId, reason: str, *, passes: bool
+    ) -> 'History':
         """Note that no engine can serve, as things are.
 
-        What an engine said when it refused tells more, and is kept.
+        It is tried again when a look finds one that can. What an engine said
+        when it refused tells more than that, and is kept unless it `passes`.
         """
         past = self.setbacks.get(store)
         if past is None:
             return self._with(store, Setback(0, reason, math.inf))
-        was_refused = any(tries.is_final for tries in past.by_engine.values())
-        if past.is_permanent and was_refused:
+        if past.is_permanent and past.is_refused and not passes:
             return self
-        return self._with(
-            store,
-            dataclasses.replace(past, reason=reason, next_try_s=math.inf),
+        dead_end = dataclasses.replace(
+            past, reason=reason, next_try_s=math.inf, is_refused=False
         )
+        return self._with(store, dead_end)
 
     def with_chance(self, store: images.StoreId, now: float) -> 'History':
         """Note that some engine can serve, if none could."""

@@ -195,7 +195,13 @@ def _setback(told: object) -> histories.Setback | None:
         return None
     if not isinstance(next_try_s, int | float):
         next_try_s = math.inf
-    return histories.Setback(failures, str(told.get('reason')), next_try_s)
+    return histories.Setback(
+        failures,
+        str(told.get('reason')),
+        next_try_s,
+        # Agents of 1.0 told of nothing else.
+        is_refused=bool(told.get('is_refused', True)),
+    )
 
 
 def _items(value: object) -> list[tuple[str, object]]:

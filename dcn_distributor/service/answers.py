@@ -66,7 +66,10 @@ class Answers:
             {
                 'setbacks': {
                     image_id: {
-                        store: _plain(s.failures, s.reason, s.next_try_s)
+                        store: {
+                            **_plain(s.failures, s.reason, s.next_try_s),
+                            'is_refused': s.is_refused,
+                        }
                         for store, s in history.setbacks.items()
                     }
                     for image_id, history in histories.items()

@@ -241,7 +241,9 @@ class Reconciler:
         now = self._books.clock()
         for store, route in routes.items():
             if route.engine is None:
-                history = history.with_dead_end(store, route.reason)
+                history = history.with_dead_end(
+                    store, route.reason, passes=route.passes
+                )
             else:
                 history = history.with_chance(store, now)
         return history

@@ -61,11 +61,14 @@ class Agent(Protocol):
 
         Returns ``host``; ``setbacks``, by image and store; ``troubles``, by
         store. Each has ``failures``, ``reason`` and ``next_try_s``: seconds
-        since the epoch, None if only a change helps. Further ``events``:
+        since the epoch, None if no time is set. Further ``events``:
         how many came in, by what became of them, and ``looks``: how many
         looks at images there were; both since the agent started.
 
-        Since 1.1: a trouble's ``engine``; ``verified``: the stores whose
+        Since 1.1: a setback's ``is_refused``: whether only a change of
+        image, policies or sites helps, or a word to the agent, if no time is
+        set; if not, it is tried again once what is in the way is put right,
+        or has passed; a trouble's ``engine``; ``verified``: the stores whose
         copy its streams proved, by image; ``obstacles``: what keeps
         rbd-stream from a store, a list for each that has any, of the sites
         with cluster settings; and ``orders``: by image and store those of

@@ -92,7 +92,8 @@ def test_all_read_is_not_yet_a_copy(desk):
     assert 'copying 99 %' in desk.run()[1]
 
 
-def test_failed_tells_when_it_is_tried_next(desk):
+def test_failed_tells_when_it_is_tried_next(capsys):
+    desk = desks.Desk(status.Status, capsys.readouterr, site_count=3)
     image = desk.glance.add('cirros')
     desk.agent.setbacks = {
         image.id: {
@@ -105,6 +106,13 @@ def test_failed_tells_when_it_is_tried_next(desk):
                 'failures': 1,
                 'reason': 'refused',
                 'next_try_s': None,
+                'is_refused': True,
+            },
+            'dcn2': {
+                'failures': 0,
+                'reason': 'rbd-stream cannot serve: no caps',
+                'next_try_s': None,
+                'is_refused': False,
             },
         }
     }
@@ -115,10 +123,15 @@ def test_failed_tells_when_it_is_tried_next(desk):
     assert 'at dcn0: try 4 at ' in out
     assert ': no space\n' in out
     assert (
-        'at dcn1: no further try until image, policies or sites change: '
-        'refused\n'
+        'at dcn1: no further try until image, policies or sites change, or '
+        'the command resync or copy asks for one: refused\n'
     ) in out
-    assert [r['next_try'] for r in told] == ['2027-01-15T08:01:30Z', None]
+    assert (
+        'at dcn2: tried as soon as this is put right: rbd-stream cannot '
+        'serve: no caps\n'
+    ) in out
+    next_tries = [r['next_try'] for r in told]
+    assert next_tries == ['2027-01-15T08:01:30Z', None, None]
 
 
 def test_findings_of_many_tell_the_earliest_try(desk):

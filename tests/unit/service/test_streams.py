@@ -211,6 +211,7 @@ def test_a_policy_that_asks_for_streams_gets_nothing_else():
     setback = world.ledger.history(image_id).setbacks['dcn0']
     assert 'its caps are too narrow' in setback.reason
     assert setback.is_permanent
+    assert not setback.is_refused
 
 
 def test_what_had_no_engine_is_looked_at_once_it_has():
@@ -580,4 +581,22 @@ def test_an_image_that_no_stream_can_ever_copy_is_refused():
 
     world.run(60)
 
-    assert world.ledger.history(image_id).setbacks['dcn0'].is_permanent
+    setback = world.ledger.history(image_id).setbacks['dcn0']
+    assert setback.is_permanent
+    assert setback.is_refused
+
+
+def test_a_refusal_is_not_all_that_is_told_where_an_obstacle_passes():
+    world = world_of(AUTO, names=['dcn0'])
+    world.glance.refuse_imports(calls=9, error=DENIED)
+    away = choosing.Passing('its cluster does not answer')
+    world.streams.obstructed['dcn0'] = (away,)
+    image_id = world.add()
+
+    world.run(60)
+
+    setback = world.ledger.history(image_id).setbacks['dcn0']
+    assert setback.is_permanent
+    assert not setback.is_refused
+    assert '403: copy_image forbids it' in setback.reason
+    assert 'its cluster does not answer' in setback.reason
