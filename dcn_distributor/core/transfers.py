@@ -168,8 +168,8 @@ class Report:
 
     `read_bytes` is what was read from the source. `ended_s` is None while
     it runs. `failed_source` is the source's store if it began to be read and
-    failed, or is not the image: the lanes that it ended have an error that
-    says so.
+    failed, or is not the image (`is_source_false`): the lanes that it ended
+    have an error that says so.
     """
 
     image_id: images.ImageId
@@ -181,3 +181,4 @@ class Report:
     read_bytes: int
     lanes: tuple[Lane, ...]
     failed_source: images.StoreId | None = None
+    is_source_false: bool = False

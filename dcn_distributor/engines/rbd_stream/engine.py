@@ -27,6 +27,8 @@ from dcn_distributor.core import ports
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import caretaker as caretakers
+from dcn_distributor.engines.rbd_stream import experience as experiences
 from dcn_distributor.engines.rbd_stream import preconditions as conditions
 from dcn_distributor.engines.rbd_stream import sources as sourcing
 from dcn_distributor.engines.rbd_stream import sweeper
@@ -41,9 +43,8 @@ _OBJECT_BYTES = 8 << 20
 # Ended transfers that can still be asked for.
 _REMEMBERED = 256
 
-# Pauses between two checks of what is unfit, and of everything.
-_RECHECK_S = 60.0
-_CHECK_ALL_S = 600.0
+# Of the time to stop in, what closing the clusters may take.
+_CLOSING_SHARE = 0.4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,8 +85,7 @@ class RbdStream:
         self._lock = threading.Lock()
         self._sites: dict[images.StoreId, sites.Site] = {}
         self._clusters: dict[images.StoreId, storage.Cluster] = {}
-        self._has_details = threading.Event()
-        self._details: Mapping[images.StoreId, images.StoreDetails] = {}
+        self._starting: set[images.ImageId] = set()
         self._running: dict[images.ImageId, transferring.Transfer] = {}
         self._limited_by_policy: set[images.ImageId] = set()
         self._ended: OrderedDict[images.ImageId, transfers.Report] = (
@@ -95,9 +95,11 @@ class RbdStream:
         self._preconditions = conditions.Preconditions(
             glance, callbacks.wake_all
         )
-        self._stopping = threading.Event()
-        self._recheck = threading.Event()
-        self._caretaker: threading.Thread | None = None
+        self._caretaker = caretakers.Caretaker(glance, self._preconditions)
+        self._experience = experiences.Experience()
+        # Clusters of the past, and the transfers that may be using them.
+        self._retired: list[tuple[storage.Cluster, set[images.ImageId]]] = []
+        self._is_stopping = False
 
     # -- sites
 
@@ -116,20 +118,18 @@ class RbdStream:
                 for cluster in before[1].values()
                 if cluster not in self._clusters.values()
             ]
-            self._preconditions.expect(all_sites)
-            self._begin_caretaking()
-        for cluster in dropped:
-            threading.Thread(target=cluster.close, daemon=True).start()
-        self._recheck.set()
+            using = self._running.keys() | self._starting
+            self._retired += [(cluster, {*using}) for cluster in dropped]
+            clusters = self._clusters
+        self._caretaker.set_sites(all_sites, clusters)
+        self._close_retired()
 
     def wait_for_checks(self, within_s: float) -> None:
         """Wait until every cluster was tried once, if that is in time.
 
         So that an agent that starts does not take all sites for unfit.
         """
-        until_s = time.monotonic() + within_s
-        self._preconditions.wait(within_s)
-        self._has_details.wait(max(0.0, until_s - time.monotonic()))
+        self._caretaker.wait(within_s)
 
     def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
         """Name what keeps this engine from serving a store."""
@@ -154,30 +154,14 @@ class RbdStream:
                 f'Glance registers no copy of image {image.id}, which has no '
                 'data'
             )
-        tuning = self._tuned(wishes)
-        with self._lock:
-            if image.id in self._running or image.id in self._untaken:
-                raise exceptions.CopyInProgress(
-                    f'a transfer of image {image.id} is under way'
-                )
-        transfer = transferring.Transfer(
-            image,
-            self._sources(image, tuning.source),
-            self._targets(stores),
-            self._glance,
-            tuning,
-            on_change=lambda: self._callbacks.wake(image.id),
-        )
-        with self._lock:
-            if self._stopping.is_set():
-                raise exceptions.Cancelled('the agent stops')
-            self._running[image.id] = transfer
-            self._untaken.discard(image.id)
-            if wishes.rate_bytes_s is not None:
-                self._limited_by_policy.add(image.id)
-        threading.Thread(
-            target=self._run, args=[transfer], name='transfer', daemon=True
-        ).start()
+        self._reserve(image.id)
+        try:
+            self._begin(image, stores, wishes)
+        finally:
+            with self._lock:
+                self._starting.discard(image.id)
+                self._forget_idle_users()
+            self._close_retired()
 
     def report(self, image_id: images.ImageId) -> transfers.Report | None:
         """Tell of a transfer that runs, or has ended and is not taken."""
@@ -239,24 +223,78 @@ class RbdStream:
 
     def stop(self, within_s: float) -> None:
         """Call all off and return in time; drafts are left to be resumed."""
-        self._stopping.set()
-        self._recheck.set()
+        until_s = time.monotonic() + within_s
+        self._caretaker.stop()
         with self._lock:
+            self._is_stopping = True
             running = [*self._running.values()]
             clusters = [*self._clusters.values()]
+            clusters += [cluster for cluster, _ in self._retired]
         for transfer in running:
             transfer.cancel('the agent stops')
+        copied_s = until_s - within_s * _CLOSING_SHARE
         for transfer in running:
-            transfer.join(within_s)
-        for cluster in clusters:
-            threading.Thread(target=cluster.close, daemon=True).start()
+            transfer.join(max(0.0, copied_s - time.monotonic()))
+        closing = [_closing(cluster) for cluster in clusters]
+        for thread in closing:
+            thread.join(max(0.0, until_s - time.monotonic()))
 
     # -- how
 
+    def _reserve(self, image_id: images.ImageId) -> None:
+        """See that one transfer of an image is started at a time."""
+        with self._lock:
+            if self._is_stopping:
+                raise exceptions.Cancelled('the agent stops')
+            if image_id in self._starting | self._running.keys() | (
+                self._untaken
+            ):
+                raise exceptions.CopyInProgress(
+                    f'a transfer of image {image_id} is under way'
+                )
+            self._starting.add(image_id)
+
+    def _begin(
+        self,
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        wishes: transfers.Wishes,
+    ) -> None:
+        tuning = self._tuned(wishes)
+        transfer = transferring.Transfer(
+            image,
+            self._sources(image, tuning.source),
+            self._targets(stores),
+            self._glance,
+            tuning,
+            on_change=lambda: self._callbacks.wake(image.id),
+            doubted=self._experience.doubted_sources(image.id),
+        )
+        with self._lock:
+            if self._is_stopping:
+                raise exceptions.Cancelled('the agent stops')
+            self._running[image.id] = transfer
+            if wishes.rate_bytes_s is not None:
+                self._limited_by_policy.add(image.id)
+            elif tuning.rate_bytes_s != self._tuning.rate_bytes_s:
+                # It was changed this moment.
+                transfer.set_rate(self._tuning.rate_bytes_s)
+        threading.Thread(
+            target=self._run, args=[transfer], name='transfer', daemon=True
+        ).start()
+
     def _run(self, transfer: transferring.Transfer) -> None:
+        try:
+            transfer.run()
+        finally:
+            self._note_end(transfer)
+            self._callbacks.wake(transfer.image.id)
+
+    def _note_end(self, transfer: transferring.Transfer) -> None:
         image_id = transfer.image.id
-        transfer.run()
         report = transfer.report()
+        if report.ended_s is None:
+            report = dataclasses.replace(report, ended_s=time.time())
         with self._lock:
             del self._running[image_id]
             self._limited_by_policy.discard(image_id)
@@ -265,10 +303,25 @@ class RbdStream:
             self._untaken.add(image_id)
             while len(self._ended) > _REMEMBERED:
                 self._untaken.discard(self._ended.popitem(last=False)[0])
+            self._forget_idle_users()
+        self._close_retired()
         self._learn(report)
-        self._callbacks.wake(image_id)
+
+    def _forget_idle_users(self) -> None:
+        using = self._running.keys() | self._starting
+        for _, users in self._retired:
+            users &= using
+
+    def _close_retired(self) -> None:
+        """Close the clusters of the past that no transfer uses any more."""
+        with self._lock:
+            unused = [cluster for cluster, users in self._retired if not users]
+            self._retired = [one for one in self._retired if one[1]]
+        for cluster in unused:
+            _closing(cluster)
 
     def _learn(self, report: transfers.Report) -> None:
+        self._experience.learn(report)
         for lane in report.lanes:
             if lane.error is None:
                 continue
@@ -277,8 +330,11 @@ class RbdStream:
             )
             if at_glance and isinstance(lane.error, exceptions.AccessDenied):
                 self._preconditions.note_refusal(lane.error)
-            if isinstance(lane.error, exceptions.ClusterUnavailable):
-                self._recheck.set()
+            if isinstance(
+                lane.error,
+                (exceptions.ClusterUnavailable, exceptions.SourceUnavailable),
+            ):
+                self._caretaker.recheck()
 
     def _tuned(self, wishes: transfers.Wishes) -> transfers.Tuning:
         tuning = self._tuning
@@ -300,22 +356,28 @@ class RbdStream:
                 if store in image.stores and store in self._clusters
             ]
             clusters = dict(self._clusters)
+        failed = self._experience.failed_sources(image.id)
         if not holding:
             raise exceptions.NotCopyable(
                 f'no site that has image {image.id} has a cluster in '
                 'sites.yaml, so there is none to read it from'
             )
 
-        def rank(site: sites.Site) -> tuple[bool, bool, float, str]:
+        def rank(site: sites.Site) -> tuple[bool, bool, bool, float, str]:
             is_unfit = self._preconditions.of_store(site.store) is not None
             is_second = (
                 choice is transfers.SourceChoice.CENTRAL
                 and site.name != sites.CENTRAL
             )
-            return (is_unfit, is_second, site.cost, site.name)
+            has_failed = site.store in failed
+            return (is_unfit, has_failed, is_second, site.cost, site.name)
 
         return [
-            sourcing.Source(site.store, clusters[site.store])
+            sourcing.Source(
+                site.store,
+                clusters[site.store],
+                self._experience.is_narrow(site.store),
+            )
             for site in sorted(holding, key=rank)
         ]
 
@@ -323,7 +385,6 @@ class RbdStream:
         self, stores: Sequence[images.StoreId]
     ) -> list[targeting.Target]:
         with self._lock:
-            details = self._details
             unknown = [s for s in stores if s not in self._clusters]
             if unknown:
                 raise exceptions.StoreUnknown(
@@ -334,10 +395,9 @@ class RbdStream:
                     self._sites[store].name,
                     store,
                     self._clusters[store],
-                    details[store].chunk_bytes
-                    if store in details
-                    else _OBJECT_BYTES,
+                    _object_bytes(self._caretaker.chunk_bytes(store)),
                     self._removes_orphans,
+                    self._experience.is_narrow(store),
                 )
                 for store in stores
             ]
@@ -359,46 +419,19 @@ class RbdStream:
         with self._lock:
             return image_id in self._running
 
-    def _begin_caretaking(self) -> None:
-        if self._caretaker is None:
-            self._caretaker = threading.Thread(
-                target=self._take_care, name='preconditions', daemon=True
-            )
-            self._caretaker.start()
 
-    def _take_care(self) -> None:
-        """Check all clusters now and then, and those unfit more often."""
-        rounds = 0
-        while not self._stopping.is_set():
-            is_asked = self._recheck.wait(_RECHECK_S if rounds else 0)
-            self._recheck.clear()
-            with self._lock:
-                clusters = dict(self._clusters)
-            if not is_asked and rounds % (_CHECK_ALL_S // _RECHECK_S):
-                clusters = {
-                    store: cluster
-                    for store, cluster in clusters.items()
-                    if self._preconditions.of_store(store) is not None
-                }
-            rounds += 1
-            if not self._stopping.is_set():
-                # Beside the checks: a site that hangs would hold these up.
-                threading.Thread(
-                    target=self._read_details, name='details', daemon=True
-                ).start()
-                self._preconditions.check(clusters)
+def _object_bytes(chunk_bytes: int | None) -> int:
+    """Tell how long objects Glance makes: it rounds down to a power of two.
 
-    def _read_details(self) -> None:
-        """Read what Glance tells of its stores.
+    glance_store: _drivers/rbd.py add().
+    """
+    if not chunk_bytes:
+        return _OBJECT_BYTES
+    return 1 << (chunk_bytes.bit_length() - 1)
 
-        Not when a transfer begins: Glance connects to each cluster for that,
-        one after another (glance: api/v2/discovery.py get_stores_detail).
-        """
-        try:
-            details = self._glance.store_details()
-        except exceptions.DistributorError as exc:
-            LOG.debug('The details of the stores are not known: %s', exc)
-            return
-        with self._lock:
-            self._details = details
-        self._has_details.set()
+
+def _closing(cluster: storage.Cluster) -> threading.Thread:
+    """Begin to close a cluster; what is in flight there ends first."""
+    thread = threading.Thread(target=cluster.close, name='close', daemon=True)
+    thread.start()
+    return thread

@@ -74,6 +74,7 @@ class Transfer:
         self._ended_s: float | None = None
         self._source_store: images.StoreId | None = None
         self._failed_source: images.StoreId | None = None
+        self._is_source_false = False
         self._notes: tuple[str, ...] = ()
         self._state = threading.Lock()
         self._drive: drives.Drive | None = None
@@ -150,6 +151,7 @@ class Transfer:
             read_bytes=0 if pipeline is None else pipeline.read_bytes,
             lanes=lanes,
             failed_source=self._failed_source,
+            is_source_false=self._is_source_false,
         )
 
     # -- the transfer itself
@@ -262,6 +264,9 @@ class Transfer:
         self, source: images.StoreId, error: exceptions.DistributorError
     ) -> exceptions.DistributorError:
         self._failed_source = source
+        self._is_source_false = isinstance(
+            error, exceptions.VerificationFailed
+        )
         untried = {one.store for one in self._sources} - self._doubted
         return sourcing.blame(source, error, is_last=untried <= {source})
 
