@@ -42,7 +42,7 @@ _TO_END_S = 5.0
 
 
 @dataclasses.dataclass
-class InForce:
+class LastGood:
     """What was last read and found in order.
 
     The master keeps it up to date: a worker that dies is replaced by a fork
@@ -73,12 +73,12 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self,
         worker_id: int,
         conf: cfg.ConfigOpts,
-        in_force: InForce,
+        last_good: LastGood,
         stop_within_s: float,
     ) -> None:
         super().__init__(worker_id)
         self._conf = conf
-        self._in_force = in_force
+        self._last_good = last_good
         self._stop_within_s = stop_within_s
         self._agent: agents.Agent | None = None
         self._started = threading.Event()
@@ -87,7 +87,7 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         """Start the agent; its threads go on by themselves."""
         if self._conf.log_options:
             self._conf.log_opt_values(LOG, logging.DEBUG)
-        now = self._in_force
+        now = self._last_good
         _tell_of_rate(now.settings)
         self._agent = app.start_agent(self._conf, now.settings, now.rules)
         self._started.set()
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         conf.register_opts(options)
     try:
         settings = configuration.read(conf, argv)
-        in_force = InForce(settings, app.rule_reader(settings)())
+        last_good = LastGood(settings, app.rule_reader(settings)())
         glance.connect(conf)
         notifications.check_url(conf)
         stop_within_s = _stop_within_s(conf)
@@ -173,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout
     )
-    manager.register_hooks(on_reload=functools.partial(in_force.reread, conf))
-    manager.add(AgentService, workers=1, args=(conf, in_force, stop_within_s))
+    manager.register_hooks(on_reload=functools.partial(last_good.reread, conf))
+    manager.add(AgentService, workers=1, args=(conf, last_good, stop_within_s))
     manager.run()
     return 0
 

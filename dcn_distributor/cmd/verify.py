@@ -194,13 +194,15 @@ class Verify(lister.Lister):  # type: ignore[misc]
         # The engine takes its time to load, which --help does not need.
         from dcn_distributor.cmd import checks
 
-        if not self._suspects:
-            return []
         if self._source.store not in self._image.stores:
+            there_are = '; compare with another by --source'
             raise exceptions.CopyNotFound(
                 f'Glance lists no copy of {rendering.name(self._image)} at '
-                f'{self._source.name}; compare with another by --source'
+                f'{self._source.name}'
+                f'{there_are if self._image.stores else ", nor anywhere"}'
             )
+        if not self._suspects:
+            return []
         wish = checks.Wish(
             self._image,
             self._source,

@@ -234,6 +234,19 @@ def test_a_site_without_a_copy_is_told_if_it_is_named(
     )
 
 
+def test_an_image_that_is_nowhere_has_nothing_to_compare_with(
+    desk: desks.Desk, cloud: clouds.Cloud
+) -> None:
+    image = cloud.glance.add('none', status='queued', stores=frozenset())
+
+    assert desk.run(image.id) == (
+        1,
+        '',
+        'dcn-distributor: Glance lists no copy of none at central, nor '
+        'anywhere\n',
+    )
+
+
 def test_sites_without_cluster_settings_are_told(
     desk: desks.Desk, cloud: clouds.Cloud, image: images.Image
 ) -> None:
