@@ -35,9 +35,10 @@ from dcn_distributor.core import transfers
 EPILOG = """\
 A running agent makes the copies, though no policy may want them: at once,
 before all that waits, and again and again until each is there or has failed
-for good. What had failed for good is tried anew. Policies and configuration
-settle how an image travels; --engine takes the place of what they say of the
-engine.
+for good. What passes by itself, such as a cluster that does not answer, is
+waited for, and told. What had failed for good is tried anew. Policies and
+configuration settle how an image travels; --engine takes the place of what
+they say of the engine.
 
 With --wait, progress goes to stderr, as bars on a terminal and else as lines,
 and the result to stdout. Ctrl-C or --timeout end the waiting, never the
