@@ -36,6 +36,7 @@
         LocationQuotaExceeded Glance takes no more locations for this image
         VerificationFailed    what was read or written is not the image
         Cancelled             the copy was called off
+          Stopped             the program ends, and the next one goes on
 
 Clients raise them, `from` the foreign error. Only the reconciler turns them
 into outcomes, and only cmd into exit codes. Anything else that is raised is
@@ -151,3 +152,7 @@ class VerificationFailed(PermanentError):
 
 class Cancelled(PermanentError):
     """A copy was called off: its image is gone, or the program ends."""
+
+
+class Stopped(Cancelled):
+    """The program ends: the next one goes on with what was copied."""

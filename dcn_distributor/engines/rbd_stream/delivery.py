@@ -41,6 +41,9 @@ from dcn_distributor.engines.rbd_stream import targets
 
 LOG = log.getLogger(__name__)
 
+# What keeps Glance from listing the copy, but not from copying by itself.
+_REFUSALS = exceptions.AccessDenied, exceptions.LocationQuotaExceeded
+
 Opened = Callable[[storage.Copy], None]
 Failed = Callable[[exceptions.DistributorError], None]
 
@@ -209,9 +212,14 @@ class Delivery:
         """Tell whether the copy will never be finished, nor is registered.
 
         A location that was added once is Glance's: with the image it removes
-        the data, and an image it does not show us may still be there.
+        the data, and an image it does not show us may still be there. One
+        that Glance refuses leaves the image's name to copy-image, which
+        would fail as long as it is taken.
         """
         if self.target.store in self._registration.added:
+            return False
+        if isinstance(error, exceptions.Stopped):
+            # Glance may be slow to answer, and the next agent asks it anew.
             return False
         try:
             image = self._glance.get(self._image.id)
@@ -220,7 +228,8 @@ class Delivery:
         except exceptions.DistributorError:
             return False
         return (
-            isinstance(error, exceptions.LocationQuotaExceeded)
+            self.phase is transfers.Phase.REGISTERING
+            and isinstance(error, _REFUSALS)
             and self.target.store not in image.stores
         )
 

@@ -194,7 +194,9 @@ class RbdStream:
         with self._lock:
             transfer = self._running.get(image_id)
         if transfer is not None:
-            transfer.cancel('the image is gone, or no longer active')
+            transfer.cancel(
+                exceptions.Cancelled('the image is gone, or no longer active')
+            )
 
     def set_rate(self, rate_bytes_s: float | None) -> None:
         """Limit all transfers, but for those a policy sets a rate for."""
@@ -231,7 +233,7 @@ class RbdStream:
             clusters = [*self._clusters.values()]
             clusters += [cluster for cluster, _ in self._retired]
         for transfer in running:
-            transfer.cancel('the agent stops')
+            transfer.cancel(exceptions.Stopped('the agent stops'))
         copied_s = until_s - within_s * _CLOSING_SHARE
         for transfer in running:
             transfer.join(max(0.0, copied_s - time.monotonic()))

@@ -38,6 +38,18 @@ _POLL_S = 1.0
 # api/v2/images.py _enforce_import_lock); some more, as clocks differ.
 _STALE_S = 3660.0
 
+# What Glance may need to stage an image without a sign of life: an import that
+# is slower loses its work if its lock is broken.
+_STAGING_BYTES_S = 25 << 20
+
+# What Glance answers when it has not taken a location, and will not.
+_REFUSALS = (
+    exceptions.AccessDenied,
+    exceptions.LocationQuotaExceeded,
+    exceptions.NotCopyable,
+    exceptions.StoreUnknown,
+)
+
 # Somebody may undo a location this often before we give up for now.
 _TRIES = 5
 
@@ -51,7 +63,8 @@ def location_url(fsid: str, pool: str, image_id: images.ImageId) -> str:
 class Registration:
     """Registers the copies of one image, whose lanes share this.
 
-    :ivar added: the stores whose location Glance has taken at least once
+    :ivar added: the stores whose location Glance has taken at least once,
+        or may have, as its answer was lost
     :param cancelled: set when the transfer is called off
     :param lock_wait_s: how long to wait for an import's lock
     :param clock: seconds of a steady clock
@@ -75,6 +88,7 @@ class Registration:
         self._clock = clock
         self._wall_clock = wall_clock
         self._one_at_a_time = threading.Lock()
+        self._locked_since_s: float | None = None
         self.added: set[images.StoreId] = set()
 
     def check(self, store: images.StoreId) -> images.Image:
@@ -103,11 +117,14 @@ class Registration:
         Raises what check() raises, and ImportInProgress if an import works
         for this very store, or for too long.
         """
-        begun_s = self._clock()
         while True:
             image = self.check(store)
             if image.import_task is None:
+                self._locked_since_s = None
                 return image
+            # All lanes of the transfer wait for one and the same lock.
+            begun_s = self._locked_since_s or self._clock()
+            self._locked_since_s = begun_s
             if self._breaks_stale_lock(image):
                 continue
             if store in image.importing_to:
@@ -133,8 +150,7 @@ class Registration:
             for _ in range(_TRIES):
                 try:
                     self.wait_until_free(store)
-                    self._glance.add_location(self._image_id, location)
-                    self.added.add(store)
+                    self._add(location, store)
                 except exceptions.AlreadyPresent:
                     if self._is_registered(location):
                         return
@@ -145,6 +161,16 @@ class Registration:
             f'the location of image {self._image_id} in {store} was undone '
             f'{_TRIES} times by others who changed the image meanwhile'
         )
+
+    def _add(self, location: images.Location, store: images.StoreId) -> None:
+        was_added = store in self.added
+        self.added.add(store)
+        try:
+            self._glance.add_location(self._image_id, location)
+        except _REFUSALS:
+            if not was_added:
+                self.added.discard(store)
+            raise
 
     def _is_registered(self, location: images.Location) -> bool:
         image = self._glance.get(self._image_id)
@@ -157,13 +183,15 @@ class Registration:
 
         Glance breaks it for a new request only. One for a store that has the
         image already is refused right after that, and begins nothing (glance:
-        api/v2/images.py import_image). A lock whose task is gone is left: it
-        may be that of an import which has only just begun.
+        api/v2/images.py import_image). An import that stages gives no sign of
+        life, so a large image gets more time. A lock whose task is gone is
+        left: it may be that of an import which has only just begun.
         """
         task = self._glance.import_task(image)
         if task is None:
             return False
         stale_s = _STALE_S * (2 if task.status == 'pending' else 1)
+        stale_s += (image.size_bytes or 0) / _STAGING_BYTES_S
         if self._wall_clock() - task.updated_at_s < stale_s:
             return False
         try:

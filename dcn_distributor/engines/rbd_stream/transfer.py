@@ -110,10 +110,9 @@ class Transfer:
         """True if every delivery has ended."""
         return all(d.phase.is_end for d in self._deliveries)
 
-    def cancel(self, reason: str) -> None:
+    def cancel(self, error: exceptions.Cancelled) -> None:
         """Call it off; what is being published may still be finished."""
         self._cancelled.set()
-        error = exceptions.Cancelled(reason)
         with self._state:
             is_driving = self._drive is not None
         for number, delivery in enumerate(self._deliveries):

@@ -13,6 +13,7 @@
 
 from collections.abc import Callable
 import hashlib
+import threading
 import time
 
 from dcn_distributor.core import images
@@ -20,6 +21,7 @@ from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import engine as engines
+from dcn_distributor.engines.rbd_stream import registration as registrations
 from tests import waiting
 from tests.fakes import ceph as fake_ceph
 from tests.fakes import clusters
@@ -198,3 +200,17 @@ class Cloud:
         handle = clusters.FakeCluster(self.cephs[settings.conf])
         self._handles.append(handle)
         return handle
+
+
+def registration(
+    cloud: Cloud, image_id: images.ImageId
+) -> registrations.Registration:
+    """Make one that does not wait for a lock."""
+    return registrations.Registration(
+        cloud.glance,
+        image_id,
+        threading.Event(),
+        lock_wait_s=0.0,
+        clock=time.monotonic,
+        wall_clock=time.time,
+    )

@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What becomes of a copy that Glance does not list at once."""
+
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import images
+from dcn_distributor.core import transfers
+from tests import waiting
+from tests.fakes import glance as fake_glance
+from tests.unit.engines.rbd_stream import clouds
+
+DCN0 = images.StoreId('dcn0')
+DCN1 = images.StoreId('dcn1')
+CONTENT = bytes(range(1, 251)) * 20
+MIB = 2**20
+
+
+def test_a_location_that_is_forbidden_leaves_its_name_to_copy_image(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+    engine = cloud.engine()
+    cloud.glance.settings.forbidden = frozenset({'set_image_location'})
+
+    engine.start(image, [DCN0], transfers.NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.AccessDenied)
+    assert not cloud.strays()
+    cloud.glance.copy_to_stores(image.id, [DCN0])
+    cloud.glance.finish_all()
+    assert cloud.glance.get(image.id).stores == {'central', 'dcn0'}
+
+
+class LossyGlance(fake_glance.FakeGlance):
+    """A Glance whose answer to a new location is lost."""
+
+    def add_location(
+        self, image_id: images.ImageId, location: images.Location
+    ) -> None:
+        """See core.ports.Images."""
+        super().add_location(image_id, location)
+        self.break_image(image_id, exceptions.ImageNotFound('no role'))
+        raise exceptions.GlanceUnavailable('the answer was lost')
+
+
+def test_a_copy_that_may_be_listed_is_not_removed(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.glance.__class__ = LossyGlance
+    engine = cloud.engine()
+
+    engine.start(image, [DCN0], transfers.NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert report.lanes[0].phase is transfers.Phase.FAILED
+    assert cloud.cephs['dcn0'].pool.read(image.id) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ('size_mib', 'is_broken'), [(512, True), (10 << 10, False)]
+)
+def test_an_import_that_may_be_staging_keeps_its_lock(
+    cloud: clouds.Cloud, size_mib: int, is_broken: bool
+) -> None:
+    image = cloud.add(CONTENT)
+    cloud.glance.copy_to_stores(image.id, [DCN1])
+    cloud.glance.step(image.id)
+    cloud.glance.crash()
+    # For Glance; for us it is 3700 s.
+    cloud.passed_s += 3700
+    registration = clouds.registration(cloud, image.id)
+    cloud.glance.change(image.id, size_bytes=size_mib * MIB)
+
+    if is_broken:
+        assert registration.wait_until_free(DCN0).import_task is None
+    else:
+        with pytest.raises(exceptions.ImportInProgress, match='holds'):
+            registration.wait_until_free(DCN0)
+
+
+def test_an_engine_that_stops_does_not_wait_for_glance(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(CONTENT)
+    engine = cloud.engine()
+    engine.set_rate(500.0)
+    engine.start(image, [DCN0], transfers.NO_WISHES)
+    waiting.until(
+        'data flows',
+        lambda: (
+            (report := engine.report(image.id)) and report.lanes[0].sent_bytes
+        ),
+        pause_s=0.01,
+    )
+    cloud.glance.break_image(image.id, exceptions.ImageNotFound('asked'))
+
+    engine.stop(5.0)
+
+    # Who asked Glance was told that there is no such image, and removed it.
+    assert [
+        name for name in cloud.cephs['dcn0'].pool.images if image.id in name
+    ]
