@@ -95,11 +95,6 @@ class Request:
     engine: str = COPY_IMAGE
     waits_for_lock: bool = False
 
-    @property
-    def is_idle(self) -> bool:
-        """True if it does nothing but wait, and takes no slot."""
-        return self.is_stuck or self.waits_for_lock
-
     def seen(self, progress: object, now: float) -> 'Request':
         """Note what was seen of it; a change ends being stuck."""
         if progress == self.progress:

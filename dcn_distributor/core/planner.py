@@ -57,6 +57,9 @@ class Limits:
     `lock_without_task_s`: the same for a lock whose task cannot be found.
     Glance would break that at once, and with it an import that has only
     just begun, so it is given some time.
+    `transfers`, `stores_per_transfer`: the same of streams, and
+    `transfers_waiting`: streams that only wait for the lock of an import,
+    and that are not counted; each asks Glance every second.
     """
 
     imports: int
@@ -69,6 +72,7 @@ class Limits:
     lock_without_task_s: float = 120.0
     transfers: int = 0
     stores_per_transfer: int = 8
+    transfers_waiting: int = 16
 
     def slots(self, engine: str) -> int:
         """Copies at once by an engine."""

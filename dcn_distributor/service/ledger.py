@@ -273,5 +273,21 @@ class Ledger:
             self._load = self._load.without_running(image_id)
         else:
             self._load = self._load.with_running(
-                image_id, request.stores, request.is_idle, request.engine
+                image_id,
+                request.stores,
+                self._is_idle(image_id, request),
+                request.engine,
             )
+
+    def _is_idle(
+        self, image_id: images.ImageId, request: histories.Request
+    ) -> bool:
+        """Tell whether a copy takes no slot; of streams, not too many do."""
+        waiting = sum(
+            running.is_idle
+            for other, running in self._load.running.items()
+            if other != image_id and running.engine == histories.RBD_STREAM
+        )
+        return request.is_stuck or (
+            request.waits_for_lock and waiting < self._limits.transfers_waiting
+        )

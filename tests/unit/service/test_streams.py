@@ -600,3 +600,20 @@ def test_a_refusal_is_not_all_that_is_told_where_an_obstacle_passes():
     assert not setback.is_refused
     assert '403: copy_image forbids it' in setback.reason
     assert 'its cluster does not answer' in setback.reason
+
+
+def test_not_all_too_many_streams_wait_for_dead_imports():
+    world = world_of(AUTO, BY_STREAM)
+    locked = [world.glance.add(f'image {number}').id for number in range(60)]
+    for image_id in locked:
+        world.glance.import_by_another(image_id, ['dcn0'])
+        world.hint(image_id)
+    world.run(1)
+    world.glance.crash()
+    world.glance.remove_orphans()
+
+    world.run(3 * 3600)
+
+    limits = world.limits
+    assert world.most_streams <= limits.transfers + limits.transfers_waiting
+    assert all(world.stores(image_id) == BOTH for image_id in locked)
