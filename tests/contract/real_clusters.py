@@ -24,7 +24,11 @@ import subprocess
 import sys
 from typing import TypeVar
 
+import rados
+
+from dcn_distributor.clients.ceph import claim_index
 from dcn_distributor.clients.ceph import cluster as ceph_cluster
+from dcn_distributor.clients.ceph import connections
 from dcn_distributor.clients.ceph import options as ceph_options
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
@@ -38,6 +42,7 @@ from tests.contract import dying_pass
 USER = 'dcn-distributor'
 TIMEOUT_S = 10.0
 UNREACHABLE_S = 1.0
+_INDEX = f'{connections.NAMESPACE}/{claim_index.NAME}'
 DEADLINE_S = 90.0
 
 Opened = TypeVar('Opened', bound=storage.Readable | storage.Copy)
@@ -74,6 +79,10 @@ class RealSite:
         self._name = name
         self._scratch = scratch
         self._pool = rbd_images.Pool(lab.ceph_conf(name))
+        self._handle = rados.Rados(conffile=lab.ceph_conf(name))
+        self._handle.connect()
+        self._claims = self._handle.open_ioctx(self._pool.name)
+        self._claims.set_namespace(connections.NAMESPACE)
         # To connect takes longer than many a test: handles are used again.
         self._idle: list[_Handle] = []
         self._used: list[_Handle] = []
@@ -88,7 +97,8 @@ class RealSite:
 
     def begin(self) -> None:
         """Note what is there already: a test is not to see it."""
-        self._names, self._objects = self._pool.names(), self._pool.objects()
+        self._names = self._pool.names()
+        self._objects = self._pool.objects() | self._indexed()
 
     def end(self) -> None:
         """Close what was opened, remove what was made."""
@@ -114,7 +124,10 @@ class RealSite:
             for removal in self._removals:
                 removal.result()
         self._objects = self._first_objects
-        self._pool.wipe_objects(self.strays() | self.marks())
+        found = self._pool.marks() - self._objects
+        self._pool.wipe_objects(self.strays() | found)
+        self._claims.close()
+        self._handle.shutdown()
         self._pool.close()
 
     def _settings(self, fsid: str | None = None) -> sites.Cluster:
@@ -241,8 +254,18 @@ class RealSite:
         return self._pool.strays() - self._objects
 
     def marks(self) -> frozenset[str]:
-        """See Site."""
-        return self._pool.marks() - self._objects
+        """See Site; the index of claims counts by what it names."""
+        found = self._pool.marks() | self._indexed()
+        return found - self._objects - {_INDEX}
+
+    def _indexed(self) -> frozenset[str]:
+        with rados.ReadOpCtx() as operation:
+            found, _ = self._claims.get_omap_keys(operation, '', 10_000)
+            try:
+                self._claims.operate_read_op(operation, claim_index.NAME)
+            except rados.ObjectNotFound:
+                return frozenset()
+            return frozenset(f'{_INDEX}: {name}' for name, _ in found)
 
 
 def _numbers(encoded: bytes) -> frozenset[int]:

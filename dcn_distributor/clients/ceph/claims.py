@@ -16,18 +16,17 @@ own in the same pool. Whoever holds the lock of it holds the claim. The lock
 expires unless it is renewed; that of a process which is dead for sure, on
 this host, is broken at once. The object outlives the lock: its content, a
 JSON document, tells which RBD image is ours, when that has no longer a name
-of ours to tell it by.
+of ours to tell it by. An index names all images that are claimed: it is
+entered beside the lock, and again, under the lock, with the content.
 """
 
 from collections.abc import Callable
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import logging
-import os
-from pathlib import Path
-import socket
 import threading
 import time
 import uuid
@@ -35,9 +34,12 @@ import uuid
 import rados
 
 from dcn_distributor import exceptions
+from dcn_distributor.clients.ceph import claim_index
 from dcn_distributor.clients.ceph import connections as ceph_connections
 from dcn_distributor.clients.ceph import errors
+from dcn_distributor.clients.ceph import holders
 from dcn_distributor.clients.ceph import native
+from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
 
 LOG = logging.getLogger(__name__)
@@ -50,50 +52,6 @@ _VERSION = 1
 CHECK_PREFIX = 'check.'
 
 
-def identity_of_process() -> str:
-    """Describe this process so that others can tell whether it lives."""
-    boot, namespace = _this_machine()
-    pid = os.getpid()
-    started = _start_time(pid)
-    return f'{socket.gethostname()}/{boot}/{namespace}/{pid}/{started}'
-
-
-def _this_machine() -> tuple[str, str]:
-    boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
-    return boot, os.readlink('/proc/self/ns/pid')
-
-
-def _start_time(pid: int) -> str | None:
-    """Read when a process started, in ticks since boot; None if it is gone."""
-    try:
-        stat = Path(f'/proc/{pid}/stat').read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The name before it is in parentheses, and may contain any of them.
-    return stat.rpartition(')')[2].split()[19]
-
-
-def is_dead(cookie: str) -> bool:
-    """Tell whether the holder was a process of this machine and is gone.
-
-    False where that cannot be told from here.
-    """
-    _, *parts = cookie.split('/')
-    if len(parts) != 5:
-        return False
-    boot, namespace, pid, started, _ = parts
-    if (boot, namespace) != _this_machine() or not pid.isdigit():
-        return False
-    return _start_time(int(pid)) != started
-
-
-def _words(cookie: str) -> str:
-    host, *parts = cookie.split('/')
-    if len(parts) != 5:
-        return f'another agent ({cookie.rpartition("/")[0]})'
-    return f'process {parts[2]} on {host}'
-
-
 class Claim:
     """A claim that is held, until give_up() or remove()."""
 
@@ -102,12 +60,14 @@ class Claim:
         image_id: images.ImageId,
         cookie: str,
         connections: ceph_connections.Connections,
+        index: claim_index.ClaimIndex,
         durations: 'Durations',
         on_end: Callable[['Claim'], None],
     ) -> None:
         self.image_id = image_id
         self._cookie = cookie
         self._connections = connections
+        self._index = index
         self._durations = durations
         self._on_end = on_end
         self._lock = threading.Lock()
@@ -133,6 +93,12 @@ class Claim:
                 f'image {self.image_id}: the claim in '
                 f'{self._connections.label} was not renewed for {age_s:.0f} s'
             )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another may have it by now."""
+        with self._lock:
+            return self._is_lost
 
     def renew(self) -> None:
         """Hold it for its duration again. Raises nothing."""
@@ -169,6 +135,13 @@ class Claim:
 
     def record(self, rbd_id: str) -> None:
         """Write down which image is ours; it outlives the claim."""
+        # Whoever had it before may have taken it out of the index late.
+        tasks.together(
+            lambda: self._write(rbd_id),
+            lambda: self._index.add(self.image_id),
+        )
+
+    def _write(self, rbd_id: str) -> None:
         content = json.dumps({'version': _VERSION, 'rbd_id': rbd_id})
         connection = self._connections.first()
         with connection.translated(f'write claim {self.image_id}'):
@@ -192,6 +165,9 @@ class Claim:
     def remove(self) -> None:
         """Give it up for good."""
         self._on_end(self)
+        tasks.together(self._remove, lambda: self._index.remove(self.image_id))
+
+    def _remove(self) -> None:
         connection = self._connections.first()
         with (
             connection.translated(f'remove claim {self.image_id}'),
@@ -231,29 +207,47 @@ class Claims:
         self._connections = connections
         self._identity = identity
         self._durations = Durations.for_timeout(timeout_s)
+        self._index = claim_index.ClaimIndex(connections)
         self._lock = threading.Lock()
         self._held: set[Claim] = set()
+        self._renewing: set[Claim] = set()
 
     def take(self, image_id: images.ImageId) -> Claim:
         """Claim an image. Raises CopyInProgress while another holds it."""
-        identity = self._identity or identity_of_process()
+        identity = self._identity or holders.identity_of_process()
         cookie = f'{identity}/{uuid.uuid4().hex}'
         claim = Claim(
-            image_id, cookie, self._connections, self._durations, self._forget
+            image_id,
+            cookie,
+            self._connections,
+            self._index,
+            self._durations,
+            self._forget,
         )
-        pool = _pool(self._connections)
+        entering = tasks.start('ceph-claim', lambda: self._index.add(image_id))
         with errors.translated(
             f'claim image {image_id} in {self._connections.label}'
         ):
-            if not self._lock_object(pool, image_id, cookie):
-                self._break_dead(pool, image_id)
-                if not self._lock_object(pool, image_id, cookie):
-                    raise exceptions.CopyInProgress(
-                        f'image {image_id}: another process claims it'
-                    )
+            self._lock_living(image_id, cookie)
         with self._lock:
             self._held.add(claim)
+        try:
+            entering.result()
+        except BaseException:
+            with contextlib.suppress(exceptions.DistributorError):
+                claim.give_up()
+            raise
         return claim
+
+    def _lock_living(self, image_id: images.ImageId, cookie: str) -> None:
+        """Lock it, if only the dead are in the way."""
+        pool = _pool(self._connections)
+        if not self._lock_object(pool, image_id, cookie):
+            self._break_dead(pool, image_id)
+            if not self._lock_object(pool, image_id, cookie):
+                raise exceptions.CopyInProgress(
+                    f'image {image_id}: another process claims it'
+                )
 
     def _lock_object(
         self, pool: native.Pool, image_id: images.ImageId, cookie: str
@@ -269,9 +263,10 @@ class Claims:
     def _break_dead(self, pool: native.Pool, image_id: images.ImageId) -> None:
         """Break the lock of a dead process. Raises CopyInProgress."""
         for locker in pool.lockers(image_id, _LOCK):
-            if not is_dead(locker.cookie):
+            if not holders.is_dead(locker.cookie):
+                holder = holders.describe(locker.cookie)
                 raise exceptions.CopyInProgress(
-                    f'image {image_id}: {_words(locker.cookie)} claims it in '
+                    f'image {image_id}: {holder} claims it in '
                     f'{self._connections.label}'
                 )
             LOG.info('image=%s claim of a dead process broken', image_id)
@@ -283,11 +278,25 @@ class Claims:
             self._held.discard(claim)
 
     def renew(self) -> None:
-        """Renew all that are held. Raises nothing."""
+        """Begin to renew all that are held; returns at once. Raises nothing.
+
+        Each by itself: one whose placement group hangs must not have the
+        others lapse.
+        """
         with self._lock:
-            held = tuple(self._held)
-        for claim in held:
+            due = self._held - self._renewing
+            self._renewing |= due
+        for claim in due:
+            tasks.start('ceph-renew', functools.partial(self._renew, claim))
+
+    def _renew(self, claim: Claim) -> None:
+        try:
             claim.renew()
+        finally:
+            with self._lock:
+                self._renewing.discard(claim)
+        if claim.is_lost:
+            self._forget(claim)
 
     def exists(self, image_id: images.ImageId) -> bool:
         """Tell whether one stands, held or left behind."""
@@ -302,17 +311,7 @@ class Claims:
 
     def list(self) -> frozenset[images.ImageId]:
         """List the images that one stands for."""
-        connection = self._connections.first()
-        with connection.translated(
-            f'list claims in {self._connections.label}'
-        ):
-            pool = connection.pool(namespace=ceph_connections.NAMESPACE)
-            names = [found.key for found in pool.list_objects()]
-        return frozenset(
-            images.ImageId(name)
-            for name in names
-            if not name.startswith(CHECK_PREFIX)
-        )
+        return self._index.list()
 
 
 def _pool(connections: ceph_connections.Connections) -> native.Pool:
