@@ -24,7 +24,6 @@ import struct
 
 import rados
 
-from dcn_distributor import exceptions
 from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import object_maps
 from dcn_distributor.clients.ceph import tasks
@@ -199,38 +198,6 @@ def save_map(
     execute(pool, name, 'object_map_save', encoded)
 
 
-def rename(pool: rados.Ioctx, image_id: str, source: str, target: str) -> None:
-    """Give an image another name, in three steps of one round trip each.
-
-    The same steps as librbd's, and a crash between any two is mended by doing
-    it again. Raises OrphanInTheWay if another image has the name, rados.Error.
-    """
-    _take_name(pool, image_id, target)
-    try:
-        execute(
-            pool,
-            _DIRECTORY,
-            'dir_rename_image',
-            _encode(source) + _encode(target) + _encode(image_id),
-        )
-    except rados.Error:
-        # Not the first time: the directory has the new name already.
-        if _name_in_directory(pool, image_id) != target:
-            raise
-    forget_name(pool, source)
-
-
-def _take_name(pool: rados.Ioctx, image_id: str, name: str) -> None:
-    try:
-        take_new_name(pool, image_id, name)
-    except rados.ObjectExists as exc:
-        if read_id(pool, name) != image_id:
-            raise exceptions.OrphanInTheWay(
-                f'image {name} in pool {pool.get_pool_name()}: the name is '
-                'taken by an image that is not ours'
-            ) from exc
-
-
 def take_new_name(pool: rados.Ioctx, image_id: str, name: str) -> None:
     """Have a name lead to an image. Raises rados.ObjectExists."""
     _create_by(pool, f'rbd_id.{name}', 'set_id', _encode(image_id))
@@ -289,7 +256,23 @@ def _create_by(
         pool.release_write_op(operation)
 
 
-def _name_in_directory(pool: rados.Ioctx, image_id: str) -> str:
+def change_entry(
+    pool: rados.Ioctx, image_id: str, source: str, target: str
+) -> None:
+    """Enter an image in the directory by another name.
+
+    Raises rados.ObjectExists if there is an entry of that name.
+    """
+    execute(
+        pool,
+        _DIRECTORY,
+        'dir_rename_image',
+        _encode(source) + _encode(target) + _encode(image_id),
+    )
+
+
+def name_in_directory(pool: rados.Ioctx, image_id: str) -> str:
+    """Look up by which name an image is entered in the directory."""
     argument = _encode(image_id)
     return _decode_string(execute(pool, _DIRECTORY, 'dir_get_name', argument))
 

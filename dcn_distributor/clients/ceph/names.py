@@ -16,6 +16,7 @@ import dataclasses
 from dcn_distributor.clients.ceph import claims
 from dcn_distributor.clients.ceph import connections as ceph_connections
 from dcn_distributor.clients.ceph import headers
+from dcn_distributor.clients.ceph import renaming
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
 from dcn_distributor.core import storage
@@ -61,7 +62,7 @@ def finish_rename(
     """Finish a renaming that was cut off; librbd goes by all its parts."""
     assert found.published is not None
     with connection.translated(f'rename the copy of {image_id}'):
-        headers.rename(
+        renaming.rename(
             connection.pool(), found.published, draft(image_id), image_id
         )
 

@@ -35,6 +35,7 @@ from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import headers
 from dcn_distributor.clients.ceph import names
 from dcn_distributor.clients.ceph import object_maps
+from dcn_distributor.clients.ceph import renaming
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
 from dcn_distributor.core import storage
@@ -205,7 +206,7 @@ class Publication:
         """Give it the image's id for its name."""
         connection = self._connections.first()
         with connection.translated(f'rename the copy of {self._image_id}'):
-            headers.rename(
+            renaming.rename(
                 connection.pool(),
                 self._header.id,
                 names.draft(self._image_id),

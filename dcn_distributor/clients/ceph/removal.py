@@ -98,7 +98,8 @@ def remove_orphan(
     Raises CopyNotFound, NotAnOrphan.
     """
     if found.published is None:
-        raise exceptions.CopyNotFound(f'no image {image_id} in this pool')
+        _remove_entry(connection, image_id)
+        return
     if found.is_ours:
         raise exceptions.NotAnOrphan(f'image {image_id} is a copy of ours')
     with _unless_busy(connection, image_id):
@@ -114,6 +115,25 @@ def remove_orphan(
             raise exceptions.NotAnOrphan(f'image {image_id} {reason}: kept')
         _remove_snapshot(pool, image_id)
         rbd.RBD().remove(pool, image_id)
+
+
+def _remove_entry(
+    connection: ceph_connections.Connection, image_id: images.ImageId
+) -> None:
+    """Remove what the directory has for a name that leads nowhere.
+
+    Raises CopyNotFound if it has nothing.
+    """
+    with connection.translated(f'look for image {image_id}'):
+        pool = connection.pool()
+        entered = headers.id_in_directory(pool, image_id)
+        if entered is None:
+            raise exceptions.CopyNotFound(f'no image {image_id} in this pool')
+        if headers.read_if_whole(pool, entered) is not None:
+            raise exceptions.NotAnOrphan(
+                f'image {image_id} has no name but a header: kept'
+            )
+        headers.forget_entry(pool, image_id, entered)
 
 
 def _reason_to_keep(image: rbd.Image) -> str | None:
