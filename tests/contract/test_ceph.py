@@ -37,6 +37,8 @@ import rbd
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients import ceph
+from dcn_distributor.clients.ceph import claim_index
+from dcn_distributor.clients.ceph import connections
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
@@ -374,7 +376,9 @@ def test_creation_that_was_cut_off_is_cleared(
     assert image_id not in cluster.leftovers()
 
 
-@pytest.mark.parametrize('begin', [_no_header, _empty_id, _no_map])
+@pytest.mark.parametrize(
+    'begin', [_entry_only, _no_header, _empty_id, _no_map]
+)
 def test_orphan_that_was_hardly_begun_is_removed(
     here: Here, begin: Callable[[Here, str], object]
 ) -> None:
@@ -452,6 +456,55 @@ def test_renaming_that_was_cut_off_is_cleared(
     assert not here.site.strays() | here.site.marks()
 
 
+def test_name_that_a_dead_glance_left_in_the_directory_is_taken(
+    here: Here,
+) -> None:
+    """Librbd enters a new image first, and takes an old one out last."""
+    image_id, reference = filling.new_id(), filling.new_id()
+    here.site.put(reference, noise(), OBJECT)
+    _entry_only(here, image_id)
+
+    filling.publish(here.world, here.connect(), image_id, noise())
+
+    assert here.site.names() == {image_id, reference}
+    assert here.site.look(image_id) == here.site.look(reference)
+    assert here.site.read(image_id) == noise()
+    assert not here.site.strays() | here.site.marks()
+
+
+def test_renaming_to_a_name_in_the_directory_is_cleared(here: Here) -> None:
+    cluster, image_id = _cut_off_rename(here, _first_step)
+    _entry_only(here, image_id)
+
+    cluster.clear(image_id, is_registered=lambda: False)
+
+    assert here.site.names() == frozenset()
+    assert not here.site.strays() | here.site.marks()
+
+
+def test_image_that_lost_its_name_is_left_alone(here: Here) -> None:
+    """Somebody may want to mend it."""
+    image_id = filling.new_id()
+    here.site.put(image_id, noise(), OBJECT)
+    rbd_id = here.rbd_id(image_id)
+    here.pool.remove_object(f'rbd_id.{image_id}')
+    cluster = here.connect()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    copy.record_objects(filling.fill(here.world, copy, noise()))
+
+    for call in (copy.rename, copy.rename):
+        with pytest.raises(exceptions.OrphanInTheWay):
+            call()
+
+    copy.discard()
+    with pytest.raises(exceptions.NotAnOrphan):
+        cluster.remove_orphan(image_id)
+    here.pool.write_full(f'rbd_id.{image_id}', _string(rbd_id))
+    assert here.site.names() == {image_id}
+    assert here.site.read(image_id) == noise()
+    assert not here.site.marks()
+
+
 def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
     """Neither its claim, nor a watcher or lock on the image."""
     for _ in range(3):
@@ -472,6 +525,8 @@ def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
 _HOLDER = """
 import sys, time
 from dcn_distributor.clients import ceph
+from dcn_distributor.clients.ceph import claim_index
+from dcn_distributor.clients.ceph import connections
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import sites
@@ -531,6 +586,71 @@ def test_claim_is_free_again_if_nothing_can_be_looked_at(
         here.connect().open_copy(image_id, SIZE, OBJECT).discard()
     finally:
         here.command(prefix='auth rm', entity='client.blind')
+
+
+def _requests(here: Here) -> list[str]:
+    """Give what the OSD was asked for lately."""
+    command = ['ceph', '--conf', here.admin_conf, 'tell', 'osd.0']
+    answer = subprocess.run(
+        [*command, 'dump_historic_ops'], check=True, stdout=subprocess.PIPE
+    ).stdout
+    return [each['description'] for each in json.loads(answer)['ops']]
+
+
+def test_leftovers_are_found_without_listing_the_pool(here: Here) -> None:
+    """Its data are millions of objects, and RADOS has no list of ours."""
+    image_id = filling.new_id()
+    cluster = here.connect()
+    filling.finish(here.world, cluster, image_id, noise(5)).close()
+    tell = ['ceph', '--conf', here.admin_conf, 'tell', 'osd.0', 'config']
+    for size in ('0', '200'):
+        subprocess.run([*tell, 'set', 'osd_op_history_size', size], check=True)
+
+    assert image_id in cluster.leftovers()
+
+    asked = _requests(here)
+    # Others list all that is in the pool, as the lab does.
+    ours = {
+        request.partition(':')[0]
+        for request in asked
+        if f':{claim_index.NAME}:' in request
+    }
+    assert ours
+    for request in asked:
+        assert request.partition(':')[0] not in ours or 'pgnls' not in request
+
+
+def test_very_many_claims_are_listed(here: Here) -> None:
+    here.pool.set_namespace(connections.NAMESPACE)
+    names = {f'{number:05}-{uuid.uuid4()}' for number in range(2500)}
+    with rados.WriteOpCtx() as operation:
+        keys = tuple(sorted(names))
+        here.pool.set_omap(operation, keys, (b'',) * len(keys))
+        here.pool.operate_write_op(operation, claim_index.NAME)
+    try:
+        assert names <= set(here.connect().leftovers())
+    finally:
+        with rados.WriteOpCtx() as operation:
+            here.pool.remove_omap_keys(operation, keys)
+            here.pool.operate_write_op(operation, claim_index.NAME)
+        here.pool.set_namespace('')
+
+
+def test_image_named_for_nothing_is_forgotten(here: Here) -> None:
+    """As by a process that died before it had locked anything."""
+    image_id = filling.new_id()
+    here.pool.set_namespace(connections.NAMESPACE)
+    with rados.WriteOpCtx() as operation:
+        here.pool.set_omap(operation, (image_id,), (b'',))
+        here.pool.operate_write_op(operation, claim_index.NAME)
+    here.pool.set_namespace('')
+    cluster = here.connect()
+    assert image_id in cluster.leftovers()
+
+    cluster.clear(image_id, is_registered=lambda: False)
+
+    assert image_id not in cluster.leftovers()
+    assert not here.site.marks()
 
 
 def test_object_written_after_the_snapshot_is_left_alone(here: Here) -> None:
@@ -702,6 +822,32 @@ def test_nothing_is_shut_down_under_a_call(here: Here) -> None:
         client.in_flight.wait(10)
         with pytest.raises(rados.Error):
             client.named_pool('images', '')
+
+
+@pytest.mark.parametrize('timeout_s', [0.5, 7.5, 20])
+def test_fraction_of_a_second_is_a_time_out_too(
+    here: Here, timeout_s: float
+) -> None:
+    image_id = filling.new_id()
+    cluster = here.connect(timeout_s=timeout_s)
+    cluster.check()
+
+    filling.publish(here.world, cluster, image_id, noise(5))
+
+    assert here.site.read(image_id) == noise(5)
+
+
+def test_setting_that_is_refused_is_told(here: Here) -> None:
+    """A connection without time-outs would wait for ever."""
+    refused = {'rados_osd_op_timeout': 'soon'}
+    unknown = {'dcn_distributor_is_not_known': 'soon'}
+
+    with pytest.raises(rados.Error, match='rados_osd_op_timeout'):
+        native.Client(here.admin_conf, 'admin', refused).connect()
+    client = native.Client(here.admin_conf, 'admin', unknown)
+    client.connect()
+    client.close()
+    client.in_flight.wait(10)
 
 
 def test_copy_goes_on_after_a_short_hang(here: Here) -> None:

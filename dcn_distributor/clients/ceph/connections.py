@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import itertools
+import math
 import threading
 import time
 from typing import Any
@@ -53,7 +54,8 @@ _GREETINGS = 64
 
 def settings(options: ceph_options.Options) -> dict[str, str]:
     """Give what a handle is set to before it connects."""
-    timeout = f'{options.timeout_s:g}'
+    # These are whole seconds to librados, which refuses fractions.
+    timeout = str(math.ceil(options.timeout_s))
     # Only an operation that is older than this has librados ask whether an
     # OSD has another address now. With the default of 10 s, calls that time
     # out sooner would do so for ever once an OSD was restarted (ceph:

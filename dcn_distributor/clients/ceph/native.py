@@ -126,8 +126,12 @@ class Client:
                 library.rados_conf_read_file(handle, self._conf.encode()), what
             )
             for name, value in self._settings.items():
+                set_to = library.rados_conf_set(
+                    handle, name.encode(), value.encode()
+                )
                 # Not all are known to all releases.
-                library.rados_conf_set(handle, name.encode(), value.encode())
+                if set_to != -errno.ENOENT:
+                    prototypes.check(set_to, f'set {name} to {value}')
             prototypes.check(library.rados_connect(handle), what)
         except rados.Error:
             library.rados_shutdown(handle)
