@@ -588,6 +588,74 @@ def test_claim_is_free_again_if_nothing_can_be_looked_at(
         here.command(prefix='auth rm', entity='client.blind')
 
 
+def _break_claim(here: Here, image_id: images.ImageId) -> None:
+    """Have a claim expire, as that of an agent that stood still."""
+    rados_lock = ['rados', '--conf', here.admin_conf, '--pool', 'images']
+    rados_lock += ['--namespace', connections.NAMESPACE, 'lock']
+    info = subprocess.run(
+        [*rados_lock, 'info', image_id, 'claim'],
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    for locker in json.loads(info)['lockers']:
+        subprocess.run(
+            [
+                *(*rados_lock, 'break', image_id, 'claim', locker['name']),
+                *('--lock-cookie', locker['cookie']),
+            ],
+            check=True,
+        )
+
+
+@pytest.mark.parametrize('by', ['release', 'discard', 'close', 'clear'])
+def test_claim_that_another_has_taken_is_left_to_it(
+    here: Here, by: str
+) -> None:
+    image_id = filling.new_id()
+    late, other = here.connect(), here.connect()
+    copy = late.open_copy(image_id, SIZE, OBJECT)
+    taken: list[storage.Copy] = []
+
+    def take() -> bool:
+        _break_claim(here, image_id)
+        taken.append(other.open_copy(image_id, SIZE, OBJECT))
+        return True
+
+    if by == 'clear':
+        copy.rename()
+        copy.close()
+        with pytest.raises(exceptions.CopyInProgress):
+            late.clear(image_id, is_registered=take)
+    else:
+        take()
+        with contextlib.suppress(exceptions.CopyInProgress):
+            getattr(copy, by)()
+
+    assert image_id in other.leftovers()
+    with pytest.raises(exceptions.CopyInProgress):
+        here.connect().open_copy(image_id, SIZE, OBJECT)
+    taken[0].close()
+    late.clear(image_id, is_registered=lambda: False)
+    assert not here.site.marks()
+
+
+@STEPS
+def test_image_is_not_removed_by_the_other_name_that_it_has(
+    here: Here, step: Callable[[Here, images.ImageId, str], None]
+) -> None:
+    """Of a renaming that was cut off, if the claim is lost."""
+    cluster, image_id = _cut_off_rename(here, step)
+    here.pool.set_namespace(connections.NAMESPACE)
+    here.pool.remove_object(image_id)
+    here.pool.set_namespace('')
+
+    cluster.clear(image_id, is_registered=lambda: True)
+
+    assert here.site.names() == {image_id}
+    assert here.site.read(image_id) == noise()
+    assert not here.site.strays() | here.site.marks()
+
+
 def _requests(here: Here) -> list[str]:
     """Give what the OSD was asked for lately."""
     command = ['ceph', '--conf', here.admin_conf, 'tell', 'osd.0']

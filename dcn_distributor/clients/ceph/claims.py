@@ -72,6 +72,7 @@ class Claim:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._is_lost = False
+        self._is_removed = False
         self._renewed_s = time.monotonic()
 
     def check(self) -> None:
@@ -99,6 +100,12 @@ class Claim:
         """Whether another may have it by now."""
         with self._lock:
             return self._is_lost
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether remove() has removed it."""
+        with self._lock:
+            return self._is_removed
 
     def renew(self) -> None:
         """Hold it for its duration again. Raises nothing."""
@@ -150,7 +157,12 @@ class Claim:
             )
 
     def give_up(self) -> None:
-        """Let another pass have it, with what is recorded."""
+        """Let another pass have it, with what is recorded.
+
+        Nothing if it was removed.
+        """
+        if self.is_removed:
+            return
         self._on_end(self)
         with errors.translated(f'unlock claim {self.image_id}'):
             pool = _pool(self._connections)
@@ -163,19 +175,36 @@ class Claim:
                         pool.break_lock(self.image_id, _LOCK, locker)
 
     def remove(self) -> None:
-        """Give it up for good."""
+        """Give it up for good. Raises CopyInProgress if it is held no more.
+
+        What another has taken since is left to it.
+        """
         self._on_end(self)
-        tasks.together(self._remove, lambda: self._index.remove(self.image_id))
+        try:
+            tasks.together(
+                self._remove, lambda: self._index.remove(self.image_id)
+            )
+        except exceptions.CopyInProgress:
+            # It stands, for whoever has it now.
+            self._index.add(self.image_id)
+            raise
+        with self._lock:
+            self._is_removed = True
 
     def _remove(self) -> None:
-        connection = self._connections.first()
-        with (
-            connection.translated(f'remove claim {self.image_id}'),
-            contextlib.suppress(rados.ObjectNotFound),
-        ):
-            connection.pool(
-                namespace=ceph_connections.NAMESPACE
-            ).remove_object(self.image_id)
+        with errors.translated(f'remove claim {self.image_id}'):
+            pool = _pool(self._connections)
+            try:
+                pool.remove_locked(self.image_id, _LOCK, self._cookie)
+            except rados.ObjectNotFound:
+                return
+            except rados.Error as exc:
+                if errors.number_of(exc) != errno.EBUSY:
+                    raise
+                raise exceptions.CopyInProgress(
+                    f'image {self.image_id}: the claim in '
+                    f'{self._connections.label} was lost'
+                ) from exc
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

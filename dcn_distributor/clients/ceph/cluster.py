@@ -136,16 +136,13 @@ class Cluster:
 
         Unless there is something of ours that it has to stand for.
         """
-        is_removed = False
         with contextlib.suppress(exceptions.DistributorError):
             try:
                 if names.look(self._connections.first(), claim).is_nothing:
                     claim.remove()
-                    is_removed = True
             finally:
                 # One that is not would be renewed for ever.
-                if not is_removed:
-                    claim.give_up()
+                claim.give_up()
 
     @contextlib.contextmanager
     def _claimed(
@@ -156,7 +153,8 @@ class Cluster:
         try:
             yield claim
         finally:
-            self._abandon(claim)
+            if not claim.is_removed:
+                self._abandon(claim)
 
     def clear(
         self, image_id: images.ImageId, *, is_registered: Callable[[], bool]
@@ -168,7 +166,8 @@ class Cluster:
             found = names.look(connection, claim)
             if found.is_half_renamed:
                 names.finish_rename(connection, image_id, found)
-            removal.remove(connection, names.draft(image_id))
+            else:
+                removal.remove(connection, names.draft(image_id))
             if found.is_ours and not is_registered():
                 removal.remove(connection, image_id)
             claim.remove()

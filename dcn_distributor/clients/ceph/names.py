@@ -45,8 +45,12 @@ class Found:
 
     @property
     def is_half_renamed(self) -> bool:
-        """Whether we, or a pass before us, died while renaming it."""
-        return self.is_ours and self.published == self.draft
+        """Whether a pass before this one died while renaming it.
+
+        It has both names then: what is removed by the one goes under the
+        other, too.
+        """
+        return bool(self.published) and self.published == self.draft
 
     @property
     def is_nothing(self) -> bool:

@@ -43,6 +43,7 @@ _SEED = bytes(8)
 _ANSWER_BYTES = 12
 # cls_lock_types.h: renew, and fail if the lock is no longer held.
 MUST_RENEW = 2
+_EXCLUSIVE = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -279,6 +280,18 @@ class Client:
         self.in_flight.leave()
 
 
+def _encode_held(lock: str, cookie: str) -> bytes:
+    """Encode a cls_lock_assert_op (ceph: cls/lock/cls_lock_ops.h)."""
+
+    def encode(text: str) -> bytes:
+        data = text.encode()
+        return struct.pack('<I', len(data)) + data
+
+    tag = ''
+    held = encode(lock) + bytes([_EXCLUSIVE]) + encode(cookie) + encode(tag)
+    return struct.pack('<BBI', 1, 1, len(held)) + held
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _MakeSum:
     offset: int
@@ -369,6 +382,28 @@ class Pool:
             *(name.encode(), lock.encode(), cookie.encode()),
         )
         prototypes.check(result, f'unlock object {name}')
+
+    def remove_locked(self, name: str, lock: str, cookie: str) -> None:
+        """Remove an object if this connection has locked it, or else EBUSY.
+
+        In one operation: nobody can have locked it in between.
+        """
+        library = prototypes.load()
+        operation = c_void_p(library.rados_create_write_op())
+        held = _encode_held(lock, cookie)
+        try:
+            library.rados_write_op_exec(
+                *(operation, b'lock', b'assert_locked', held, len(held), None)
+            )
+            library.rados_write_op_remove(operation)
+            with self._client.in_use():
+                result = library.rados_write_op_operate(
+                    operation, self.io, name.encode(), None, 0
+                )
+                self._client.notice(result)
+        finally:
+            library.rados_release_write_op(operation)
+        prototypes.check(result, f'remove object {name}')
 
     def break_lock(self, name: str, lock: str, locker: Locker) -> None:
         """Unlock what another has locked."""

@@ -59,12 +59,20 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
         *(c_void_p, c_char_p, c_char_p, c_char_p, c_char_p),
         *(c_void_p, c_uint8),
     ),
+    'rados_create_write_op': (),
+    'rados_release_write_op': (c_void_p,),
+    'rados_write_op_exec': (
+        *(c_void_p, c_char_p, c_char_p, c_char_p, c_size_t, c_void_p),
+    ),
+    'rados_write_op_remove': (c_void_p,),
+    'rados_write_op_operate': (c_void_p, c_void_p, c_char_p, c_void_p, c_int),
     'rados_unlock': (c_void_p, c_char_p, c_char_p, c_char_p),
     'rados_break_lock': (c_void_p,) + (c_char_p,) * 4,
     'rados_list_lockers': (c_void_p, c_char_p, c_char_p) + (c_void_p,) * 9,
 }
 _OTHER_RESULTS: dict[str, Any] = {
     'rados_create_read_op': c_void_p,
+    'rados_create_write_op': c_void_p,
     'rados_get_last_version': c_uint64,
     'rados_pool_lookup': c_int64,
 }
@@ -74,6 +82,8 @@ _NO_RESULT = frozenset(
         *('rados_ioctx_set_namespace', 'rados_ioctx_snap_set_read'),
         'rados_set_osdmap_full_try',
         *('rados_release_read_op', 'rados_read_op_stat'),
+        *('rados_release_write_op', 'rados_write_op_exec'),
+        'rados_write_op_remove',
         'rados_read_op_checksum',
     )
 )
