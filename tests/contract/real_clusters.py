@@ -253,6 +253,14 @@ class RealSite:
         """See Site."""
         return self._pool.strays() - self._objects
 
+    def objects_of(self, rbd_id: str) -> frozenset[str]:
+        """Return the names of all objects of an image, by its internal id."""
+        return frozenset(
+            name
+            for name in self._pool.objects()
+            if name.startswith('rbd_') and rbd_id in name.split('.')
+        )
+
     def marks(self) -> frozenset[str]:
         """See Site; the index of claims counts by what it names."""
         found = self._pool.marks() | self._indexed()

@@ -13,6 +13,7 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import threading
@@ -26,6 +27,7 @@ from dcn_distributor.clients.ceph import names
 from dcn_distributor.clients.ceph import objects as ceph_objects
 from dcn_distributor.clients.ceph import publication as ceph_publication
 from dcn_distributor.clients.ceph import removal
+from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import storage
 
 # For how long close() waits until others can have the claim.
@@ -96,7 +98,18 @@ class Copy:
             done(result)
             self._in_flight.leave()
 
-        self._parts.objects.write(offset, data, finish)
+        def begin_and_write() -> None:
+            try:
+                self._parts.publication.begin()
+            except exceptions.DistributorError as exc:
+                finish(exc)
+                return
+            self._parts.objects.write(offset, data, finish)
+
+        if self._parts.publication.is_begun:
+            self._parts.objects.write(offset, data, finish)
+        else:
+            tasks.start('ceph-begin', begin_and_write)
 
     def read(self, offset: int, length: int, done: storage.ReadDone) -> None:
         """Read a range back."""
@@ -128,44 +141,55 @@ class Copy:
 
     def record_objects(self, numbers: Collection[int]) -> None:
         """Set the object maps of the image and its snapshot."""
-        self._check()
-        self._parts.publication.record(frozenset(numbers))
+        with self._in_use():
+            self._parts.publication.record(frozenset(numbers))
 
     def take_snapshot(self) -> None:
         """Wait for the snapshot, which was begun with the copy."""
-        self._check()
-        self._parts.publication.finish_snapshot()
+        with self._in_use():
+            self._parts.publication.finish_snapshot()
 
     def rename(self) -> None:
         """Give it the image's id for its name."""
-        self._check()
-        self._parts.publication.rename()
+        with self._in_use():
+            self._parts.publication.rename()
 
     def discard(self) -> None:
         """Remove it, under whichever name it has, and give up the claim."""
-        self._check()
-        parts = self._parts
-        parts.publication.wait()
-        connection = parts.connections.first()
-        image_id = parts.claim.image_id
-        found = names.look(connection, parts.claim)
-        if found.is_half_renamed:
-            names.finish_rename(connection, image_id, found)
-        name = image_id if found.is_ours else names.draft(image_id)
-        removal.remove(connection, name, parts.objects.touched)
-        self.release()
+        with self._in_use():
+            parts = self._parts
+            parts.publication.wait()
+            connection = parts.connections.first()
+            image_id = parts.claim.image_id
+            found = names.look(connection, parts.claim)
+            if found.is_half_renamed:
+                names.finish_rename(connection, image_id, found)
+            name = image_id if found.is_ours else names.draft(image_id)
+            removal.remove(connection, name, parts.objects.touched)
+            self._release()
 
     def release(self) -> None:
         """Give up the claim for good."""
-        self._check()
-        self._parts.publication.wait()
+        with self._in_use():
+            self._parts.publication.wait()
+            self._release()
+
+    def _release(self) -> None:
         self._parts.claim.remove()
         self._is_released = True
 
-    def _check(self) -> None:
-        if self._is_closed or self._is_released:
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep it open and claimed meanwhile; raise if it is not."""
+        if not self._in_flight.enter():
             raise self._closed()
-        self._parts.claim.check()
+        try:
+            if self._is_released:
+                raise self._closed()
+            self._parts.claim.check()
+            yield
+        finally:
+            self._in_flight.leave()
 
     def close(self) -> None:
         """Let go of it, and leave it and its claim for another pass.

@@ -63,7 +63,9 @@ class Opening:
                 features,
                 self.claim.record,
             ).create()
-        return self._copy(header, is_fresh=is_fresh)
+        return self._copy(
+            header, is_fresh=is_fresh, has_name=found.is_ours and not is_fresh
+        )
 
     def _adopt(
         self,
@@ -78,33 +80,46 @@ class Opening:
         if rbd_id is None:
             return None
         name = image_id if found.is_ours else names.draft(image_id)
-        pool = connection.pool()
         header = None
         if rbd_id != headers.UNFINISHED:
             with connection.translated(f'look at the copy of {image_id}'):
-                header = headers.read_if_whole(pool, rbd_id)
+                header = headers.read_if_whole(connection.pool(), rbd_id)
         if found.is_ours:
             removal.check_unused(connection, name)
         if header is not None and header.fits(size_bytes, object_bytes):
             if found.ours != rbd_id:
                 self.claim.record(rbd_id)
             return header
-        if found.is_ours:
+        if found.is_ours and header is not None:
             # It may be registered, so only an operator can remove it.
             raise exceptions.OrphanInTheWay(
                 f'image {image_id} in {self.connections.label}: a copy that '
                 'an agent made has other lengths than it should have now'
             )
+        # The header goes first: without one there was a removal cut off.
         removal.remove(connection, name)
+        if found.is_half_renamed:
+            removal.remove(connection, names.draft(image_id))
         return None
 
-    def _copy(self, header: headers.Header, *, is_fresh: bool) -> copies.Copy:
-        pool = self.connections.new_native_pool(header.data_pool_id)
+    def _copy(
+        self, header: headers.Header, *, is_fresh: bool, has_name: bool
+    ) -> copies.Copy:
+        """Put a copy together; `has_name` if it has the image's name already.
+
+        Such a one may be registered, and in use: nothing is changed of it
+        before the caller does.
+        """
         publication = ceph_publication.Publication(
             self.connections, header, self.claim.image_id
         )
-        publication.stop_journaling()
-        publication.begin()
+        pool = self.connections.new_native_pool(header.data_pool_id)
+        try:
+            if not has_name:
+                publication.begin()
+        except BaseException:
+            pool.close()
+            raise
         return copies.Copy(
             copies.Parts(
                 self.connections,

@@ -59,17 +59,33 @@ class Publication:
         self._lock = threading.Lock()
         self._taking: futures.Future[int] | None = None
         self._wants_journaling = False
+        self._beginning = threading.Lock()
+        self._is_begun = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether begin() was called, and has returned."""
+        return self._is_begun
 
     def begin(self) -> None:
-        """Take the snapshot, in the background."""
-        with self._lock:
-            self._taking = tasks.start('ceph-snapshot', self._take)
+        """Stop the journal; then take the snapshot, in the background.
+
+        MAY be called again: nothing, once it has succeeded.
+        """
+        with self._beginning:
+            if self._is_begun:
+                return
+            self._stop_journaling()
+            with self._lock:
+                self._taking = tasks.start('ceph-snapshot', self._take)
+            self._is_begun = True
 
     def has_snapshot(self, snap_id: int) -> None:
         """Use this snapshot, that of a published copy."""
         with self._lock:
             self._taking = futures.Future()
             self._taking.set_result(snap_id)
+        self._is_begun = True
 
     def wait(self) -> None:
         """Wait for what was begun, whatever becomes of it."""
@@ -80,6 +96,7 @@ class Publication:
 
     def finish_snapshot(self) -> int:
         """Wait for the snapshot; take it again if that has failed."""
+        self.begin()
         with self._lock:
             taking = self._taking
             if taking is None or (taking.done() and taking.exception()):
@@ -135,7 +152,7 @@ class Publication:
         if not is_valid:
             self._rebuild_maps(pool)
 
-    def stop_journaling(self) -> None:
+    def _stop_journaling(self) -> None:
         """Take that feature off, which new images have in some clusters.
 
         What is written to the objects is in no journal. It is put on again
