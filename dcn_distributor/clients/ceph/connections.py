@@ -202,13 +202,12 @@ class Connection:
         self.in_flight.close()
 
     def _close(self) -> None:
-        for ioctx in self._pools.values():
-            # librados crashes if it is shut down while a callback runs, and
-            # it is within one that leave() was called. It calls back one
-            # after another: once this one has returned, all have.
-            ioctx.aio_stat(_ABSENT, _ignore).wait_for_complete_and_cb()
-            ioctx.close()
-        self.handle.shutdown()
+        # All of it, last come first, whatever fails on the way.
+        with contextlib.ExitStack() as open_still:
+            open_still.callback(self.handle.shutdown)
+            for ioctx in self._pools.values():
+                open_still.callback(ioctx.close)
+                open_still.callback(_let_callbacks_return, ioctx)
 
 
 class Connections:
@@ -236,6 +235,12 @@ class Connections:
     def idle_s(self) -> float:
         """For how long nobody has asked for a connection."""
         return time.monotonic() - self._used_s
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all were closed, or none was asked for yet."""
+        with self._lock:
+            return self._native is None
 
     def first(self) -> Connection:
         """Give a connection, the first that stands; connect if need be.
@@ -288,6 +293,15 @@ class Connections:
             return self.native_client().named_pool(
                 self._cluster.pool, namespace
             )
+
+    def standing_native_pool(self, *, namespace: str) -> native.Pool:
+        """As native_pool(), but raises ClusterUnavailable after close().
+
+        For what ends late: it must not open again what nobody closes then.
+        """
+        if self.is_closed:
+            raise exceptions.ClusterUnavailable(f'{self.label}: closed')
+        return self.native_pool(namespace=namespace)
 
     def new_native_pool(
         self, pool_id: int | None, *, snap_id: int | None = None
@@ -362,6 +376,16 @@ class Connections:
         for slot in begun:
             if slot.done() and slot.exception() is None:
                 slot.result().in_flight.wait(end_s - time.monotonic())
+
+
+def _let_callbacks_return(ioctx: rados.Ioctx) -> None:
+    """Wait until none runs, of those that came before.
+
+    librados crashes if it is shut down while one runs, and it is within one
+    that leave() was called. It calls back one after another: once the last
+    has returned, all have.
+    """
+    ioctx.aio_stat(_ABSENT, _ignore).wait_for_complete_and_cb()
 
 
 def _ignore(*_: object) -> None:

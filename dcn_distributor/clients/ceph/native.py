@@ -211,11 +211,13 @@ class Client:
 
     def _close(self) -> None:
         library = prototypes.load()
-        if self._last_pool_id is not None:
-            self._let_callbacks_return(self._last_pool_id)
-        for pool in self._named.values():
-            library.rados_ioctx_destroy(pool.io)
-        library.rados_shutdown(self._handle)
+        try:
+            if self._last_pool_id is not None:
+                self._let_callbacks_return(self._last_pool_id)
+        finally:
+            for pool in self._named.values():
+                library.rados_ioctx_destroy(pool.io)
+            library.rados_shutdown(self._handle)
 
     def _let_callbacks_return(self, pool_id: int) -> None:
         """Wait until none runs: librados crashes if it is shut down then.

@@ -18,6 +18,7 @@ object, and so do the RBD clones of the snapshot. Whether that is so is
 looked at before each write.
 """
 
+import contextlib
 import threading
 
 from dcn_distributor import exceptions
@@ -40,18 +41,24 @@ class RepairedObjects(objects.Objects):
         claim: claims.Claim,
         snap_id: int,
     ) -> None:
+        with contextlib.ExitStack() as opened:
+            pools = []
+            for each in (snap_id, snap_id, None):
+                pool = connections.new_native_pool(
+                    header.data_pool_id, snap_id=each
+                )
+                opened.callback(pool.close)
+                pools.append(pool)
+            opened.pop_all()
+        of_checksums, self._at_snapshot, self._at_head = pools
         super().__init__(
             connections,
             header,
             claim,
-            connections.new_native_pool(header.data_pool_id, snap_id=snap_id),
+            of_checksums,
             is_blank=False,
             snap_id=snap_id,
         )
-        self._at_snapshot = connections.new_native_pool(
-            header.data_pool_id, snap_id=snap_id
-        )
-        self._at_head = connections.new_native_pool(header.data_pool_id)
         self._looking = threading.Lock()
 
     def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:

@@ -135,7 +135,18 @@ class Snapshot:
         self._pool: native.Pool | None = None
 
     def open(self) -> None:
-        """Open it over one connection, and over the others meanwhile."""
+        """Open it over one connection, and over the others meanwhile.
+
+        What is closed meanwhile is closed when this has ended.
+        """
+        if not self._in_flight.enter():
+            raise _closed(self._image_id)
+        try:
+            self._open()
+        finally:
+            self._in_flight.leave()
+
+    def _open(self) -> None:
         first = self._connections.first()
         image = open_image(first, self._image_id)
         self._opened.append((first, image))
