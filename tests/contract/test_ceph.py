@@ -315,6 +315,31 @@ def test_copy_has_what_the_configuration_gives(
     assert here.site.strays() == frozenset()
 
 
+@pytest.mark.parametrize('features', ['61', '125'])
+def test_copy_that_may_be_registered_is_looked_at_only(
+    here: Here, tmp_path: Path, features: str
+) -> None:
+    """Its object maps and its journal stay as they are, for who uses it."""
+    conf = tmp_path / 'ceph.conf'
+    conf.write_text(
+        f'{Path(here.admin_conf).read_text()}\n'
+        f'rbd_default_features = {features}\n'
+    )
+    image_id = filling.new_id()
+    cluster = here.connect(conf, user='admin')
+    filling.finish(here.world, cluster, image_id, _sparse()).close()
+    before = here.site.look(image_id)
+
+    copy = cluster.open_copy(image_id, len(_sparse()), OBJECT)
+    assert filling.read_all(here.world, copy) == _sparse()
+    copy.close()
+    cluster.close()
+
+    assert here.site.look(image_id) == before
+    assert cluster.clear(image_id, is_registered=lambda: True)
+    assert here.site.look(image_id) == before
+
+
 # -- what a crash leaves ------------------------------------------------------
 
 
@@ -503,6 +528,63 @@ def test_image_that_lost_its_name_is_left_alone(here: Here) -> None:
     assert here.site.names() == {image_id}
     assert here.site.read(image_id) == noise()
     assert not here.site.marks()
+
+
+@STEPS
+def test_removal_that_was_cut_off_is_begun_anew(
+    here: Here, step: Callable[[Here, images.ImageId, str], None]
+) -> None:
+    """The header goes first, and the names last."""
+    image_id, reference = filling.new_id(), filling.new_id()
+    here.site.put(reference, noise(), OBJECT)
+    cluster = here.connect()
+    copy = cluster.open_copy(image_id, SIZE, OBJECT)
+    copy.take_snapshot()
+    if step is _second_step:
+        copy.rename()
+    copy.close()
+    name = image_id if step is _second_step else image_id + DRAFT
+    rbd_id = here.rbd_id(name)
+    if step is _first_step:
+        step(here, image_id, rbd_id)
+    for found in here.site.objects_of(rbd_id):
+        here.pool.remove_object(found)
+
+    filling.publish(here.world, cluster, image_id, noise())
+
+    assert here.site.names() == {image_id, reference}
+    assert here.site.look(image_id) == here.site.look(reference)
+    assert here.site.read(image_id) == noise()
+    assert not here.site.strays() | here.site.marks()
+
+
+def test_copy_stays_claimed_while_it_is_discarded(here: Here) -> None:
+    """Though it is closed meanwhile; a successor would write into nothing."""
+    cluster, other = here.connect(), here.connect()
+    for _ in range(5):
+        image_id = filling.new_id()
+        copy = cluster.open_copy(image_id, SIZE, OBJECT)
+        filling.fill(here.world, copy, noise())
+        copy.take_snapshot()
+        discarding = tasks.start('discard', copy.discard)
+        # It has begun.
+        waiting.passes(0.02)
+        copy.close()
+
+        def reopen(
+            image_id: images.ImageId = image_id,
+        ) -> storage.Copy | None:
+            with contextlib.suppress(exceptions.CopyInProgress):
+                return other.open_copy(image_id, SIZE, OBJECT)
+            return None
+
+        again = waiting.until('it is free', reopen, pause_s=0.001)
+        assert discarding.done()
+        again.record_objects(filling.fill(here.world, again, noise()))
+        again.take_snapshot()
+        again.rename()
+        again.release()
+        assert here.site.read(image_id) == noise()
 
 
 def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
@@ -1092,6 +1174,25 @@ def test_idle_connections_are_closed_and_come_back(here: Here) -> None:
     assert filling.read_all(here.world, image) == noise()
 
 
+def test_what_ends_late_opens_nothing_again(here: Here) -> None:
+    """Nobody would close it."""
+    image_id = filling.new_id()
+    filling.finish(here.world, here.connect(), image_id, noise(5)).close()
+    before = _streams()
+    cluster = here.connect()
+
+    def is_registered() -> bool:
+        cluster.close()
+        return True
+
+    with pytest.raises(exceptions.ClusterUnavailable):
+        cluster.clear(image_id, is_registered=is_registered)
+
+    waiting.until('all are closed', lambda: _streams() <= before, 30)
+    waiting.passes(1)
+    assert _streams() <= before
+
+
 # -- what check() says --------------------------------------------------------
 
 
@@ -1146,6 +1247,61 @@ def test_lacking_caps_are_told_with_the_remedy(
             here.connect(conf, user='narrow').check()
     finally:
         here.command(prefix='auth rm', entity='client.narrow')
+
+
+def test_caps_of_the_data_pool_are_tried_too(
+    here: Here, tmp_path: Path
+) -> None:
+    caps = 'profile rbd pool=images'
+    conf = _user(here, tmp_path, 'narrow', 'mon', 'profile rbd', 'osd', caps)
+    given = conf.read_text()
+    try:
+        here.connect(conf, user='narrow').check()
+        conf.write_text(f'{given}\nrbd_default_data_pool = volumes\n')
+        with pytest.raises(
+            exceptions.AccessDenied,
+            match=r"osd 'profile rbd pool=images, profile rbd pool=volumes'. "
+            'That replaces all',
+        ):
+            here.connect(conf, user='narrow').check()
+    finally:
+        here.command(prefix='auth rm', entity='client.narrow')
+
+
+@pytest.mark.parametrize('data_pool', ['volumes', 'nowhere'])
+def test_data_pool_is_looked_for(
+    here: Here, tmp_path: Path, data_pool: str
+) -> None:
+    conf = tmp_path / 'ceph.conf'
+    conf.write_text(
+        f'{Path(here.admin_conf).read_text()}\n'
+        f'rbd_default_data_pool = {data_pool}\n'
+    )
+    cluster = here.connect(conf, user='admin')
+
+    if data_pool == 'volumes':
+        cluster.check()
+    else:
+        with pytest.raises(exceptions.ConfigError, match='no pool nowhere'):
+            cluster.check()
+
+
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda cluster: cluster.remains(filling.new_id()),
+        lambda cluster: cluster.leftovers(),
+        lambda cluster: cluster.open_snapshot(filling.new_id()),
+        lambda cluster: cluster.open_copy(filling.new_id(), SIZE, OBJECT),
+        lambda cluster: cluster.open_published(filling.new_id()),
+        lambda cluster: cluster.remove_orphan(filling.new_id()),
+    ],
+)
+def test_missing_pool_is_an_error_of_ours(
+    here: Here, call: Callable[[ceph.Cluster], object]
+) -> None:
+    with pytest.raises(exceptions.DistributorError):
+        call(here.connect(pool='nowhere'))
 
 
 def test_wrong_key_is_told(here: Here, tmp_path: Path) -> None:

@@ -64,28 +64,60 @@ def check(
             f'{cluster.conf} leads to the cluster with fsid {found}, but '
             f'sites.yaml says {cluster.fsid}'
         )
-    if not connection.handle.pool_exists(cluster.pool):
+    with connection.translated(f'look for pool {cluster.pool}'):
+        has_pool = connection.handle.pool_exists(cluster.pool)
+        data_pool = connection.handle.conf_get('rbd_default_data_pool')
+    if not has_pool:
         raise exceptions.ConfigError(
             f'the cluster of {cluster.conf} has no pool {cluster.pool}'
         )
     try:
         _try_pool(connection)
         _try_checksum(connection, connections)
+        if data_pool:
+            _try_data_pool(connection, data_pool)
     except exceptions.AccessDenied as exc:
         raise exceptions.AccessDenied(
-            f'{exc}. Give client.{cluster.user} its caps: ceph auth caps '
-            f"client.{cluster.user} mon 'profile rbd' osd 'profile rbd "
-            f"pool={cluster.pool}'"
+            f'{exc}. {_remedy(cluster, data_pool)}'
         ) from exc
 
 
+def _remedy(cluster: sites.Cluster, data_pool: str | None) -> str:
+    user = f'client.{cluster.user}'
+    pools = [cluster.pool, *([data_pool] if data_pool else [])]
+    caps = ', '.join(f'profile rbd pool={pool}' for pool in pools)
+    return (
+        f"Give {user} its caps: ceph auth caps {user} mon 'profile rbd' osd "
+        f"'{caps}'. That replaces all that it has: name what else it needs, "
+        f'too; see: ceph auth get {user}'
+    )
+
+
 def _try_pool(connection: ceph_connections.Connection) -> None:
-    pool = connection.pool()
     with (
         connection.translated('read the directory of images'),
         contextlib.suppress(rados.ObjectNotFound),
     ):
-        headers.list_names(pool, 1)
+        headers.list_names(connection.pool(), 1)
+
+
+def _try_data_pool(
+    connection: ceph_connections.Connection, data_pool: str
+) -> None:
+    """Try the pool that the data of new images goes to by default.
+
+    Raises ConfigError if there is none.
+    """
+    name = f'{claims.CHECK_PREFIX}{uuid.uuid4().hex}'
+    with connection.translated(f'write an object in data pool {data_pool}'):
+        number = connection.handle.pool_lookup(data_pool)
+        if number is None:
+            raise exceptions.ConfigError(
+                f'rbd_default_data_pool: there is no pool {data_pool}'
+            )
+        pool = connection.pool(number, namespace=ceph_connections.NAMESPACE)
+        pool.write_full(name, _DATA)
+        pool.remove_object(name)
 
 
 def _try_checksum(
@@ -93,7 +125,6 @@ def _try_checksum(
     connections: ceph_connections.Connections,
 ) -> None:
     name = f'{claims.CHECK_PREFIX}{uuid.uuid4().hex}'
-    ours = connection.pool(namespace=ceph_connections.NAMESPACE)
     came = threading.Event()
     results: list[storage.Checksum | exceptions.DistributorError] = []
 
@@ -102,6 +133,7 @@ def _try_checksum(
         came.set()
 
     with connection.translated(f'write an object in {connections.label}'):
+        ours = connection.pool(namespace=ceph_connections.NAMESPACE)
         ours.write_full(name, _DATA)
         try:
             checksums.compute(

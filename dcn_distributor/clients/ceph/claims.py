@@ -111,7 +111,7 @@ class Claim:
         """Hold it for its duration again. Raises nothing."""
         began_s = time.monotonic()
         try:
-            _pool(self._connections).lock(
+            _standing_pool(self._connections).lock(
                 self.image_id,
                 _LOCK,
                 self._cookie,
@@ -130,10 +130,9 @@ class Claim:
 
     def rbd_id(self) -> str | None:
         """Read the internal id of the image we made, if that is recorded."""
-        pool = self._connections.first().pool(
-            namespace=ceph_connections.NAMESPACE
-        )
-        with errors.translated(f'read claim {self.image_id}'):
+        connection = self._connections.first()
+        with connection.translated(f'read claim {self.image_id}'):
+            pool = connection.pool(namespace=ceph_connections.NAMESPACE)
             try:
                 content = pool.read(self.image_id)
             except rados.ObjectNotFound:
@@ -159,13 +158,14 @@ class Claim:
     def give_up(self) -> None:
         """Let another pass have it, with what is recorded.
 
-        Nothing if it was removed.
+        Nothing if it was removed. Where the connections were closed before,
+        it lasts until its lock expires.
         """
         if self.is_removed:
             return
         self._on_end(self)
         with errors.translated(f'unlock claim {self.image_id}'):
-            pool = _pool(self._connections)
+            pool = _standing_pool(self._connections)
             try:
                 pool.unlock(self.image_id, _LOCK, self._cookie)
             except rados.ObjectNotFound:
@@ -180,9 +180,11 @@ class Claim:
         What another has taken since is left to it.
         """
         self._on_end(self)
+        pool = _standing_pool(self._connections)
         try:
             tasks.together(
-                self._remove, lambda: self._index.remove(self.image_id)
+                lambda: self._remove(pool),
+                lambda: self._index.remove(self.image_id),
             )
         except exceptions.CopyInProgress:
             # It stands, for whoever has it now.
@@ -191,9 +193,8 @@ class Claim:
         with self._lock:
             self._is_removed = True
 
-    def _remove(self) -> None:
+    def _remove(self, pool: native.Pool) -> None:
         with errors.translated(f'remove claim {self.image_id}'):
-            pool = _pool(self._connections)
             try:
                 pool.remove_locked(self.image_id, _LOCK, self._cookie)
             except rados.ObjectNotFound:
@@ -345,6 +346,14 @@ class Claims:
 
 def _pool(connections: ceph_connections.Connections) -> native.Pool:
     return connections.native_pool(namespace=ceph_connections.NAMESPACE)
+
+
+def _standing_pool(
+    connections: ceph_connections.Connections,
+) -> native.Pool:
+    return connections.standing_native_pool(
+        namespace=ceph_connections.NAMESPACE
+    )
 
 
 def _decode(content: bytes) -> str | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import logging
 import threading
 
 from dcn_distributor import exceptions
@@ -33,6 +34,8 @@ from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
+
+LOG = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -138,11 +141,18 @@ class Cluster:
         """
         with contextlib.suppress(exceptions.DistributorError):
             try:
-                if names.look(self._connections.first(), claim).is_nothing:
+                if self._stands_for_nothing(claim):
                     claim.remove()
             finally:
                 # One that is not would be renewed for ever.
                 claim.give_up()
+
+    def _stands_for_nothing(self, claim: ceph_claims.Claim) -> bool:
+        """Tell whether it need not be left; False if closed meanwhile."""
+        return (
+            not self._connections.is_closed
+            and names.look(self._connections.first(), claim).is_nothing
+        )
 
     @contextlib.contextmanager
     def _claimed(
@@ -218,11 +228,18 @@ class Cluster:
 
     def _upkeep(self, end: threading.Event) -> None:
         while not end.wait(ceph_claims.RENEWAL_S):
-            self._claims.renew()
-            with self._lock:
-                is_idle = (
-                    not self._opened
-                    and self._connections.idle_s > self._options.idle_s
-                )
-            if is_idle:
-                self.close()
+            try:
+                self._renew_or_close()
+            except Exception:
+                # Whatever it is: without this thread all claims lapse.
+                LOG.exception('%s: a bug', self._connections.label)
+
+    def _renew_or_close(self) -> None:
+        self._claims.renew()
+        with self._lock:
+            is_idle = (
+                not self._opened
+                and self._connections.idle_s > self._options.idle_s
+            )
+        if is_idle:
+            self.close()

@@ -76,8 +76,8 @@ def look(
 ) -> Found:
     """Look at all names; one round trip."""
     image_id = claim.image_id
-    pool = connection.pool()
     with connection.translated(f'look for image {image_id}'):
+        pool = connection.pool()
         return Found(
             *tasks.together(
                 lambda: headers.read_id(pool, image_id),

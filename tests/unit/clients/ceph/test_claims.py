@@ -157,6 +157,8 @@ class _Pool:
     def native_pool(self, *, namespace: str) -> '_Pool':
         return self
 
+    standing_native_pool = native_pool
+
     def first(self) -> '_Pool':
         return self
 
