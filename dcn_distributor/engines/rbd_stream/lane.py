@@ -34,6 +34,11 @@ from dcn_distributor.engines.rbd_stream import steps
 # A chunk that was written so often and never stays is given up.
 _WRITES = 4
 
+# What is read ahead of a full window, as a part of it. Lanes that keep up hold
+# the same data. Where zeros lie between, they are passed over meanwhile, so
+# that the link need not wait for the next data.
+_AHEAD = 1 / 2
+
 # Chunks of zeros take no room, but are not to pile up either.
 _OFFERS_AT_ONCE = 64
 
@@ -46,7 +51,8 @@ Content = tuple[bytes | None, int]
 class Lane:
     """See the module. A part of a Pipeline, which hands on all events.
 
-    :param window_bytes: how much may be held
+    :param window_bytes: how much may be under way to the target; half as
+        much may be held besides
     :param timeout_s: how long a write may take
     :param proves: whether what was written is computed over at rest
     :param zeros: as long as a chunk
@@ -78,6 +84,7 @@ class Lane:
         self.damaged: list[int] = []
         self._chunks = chunks
         self._window_bytes = window_bytes
+        self._room_bytes = int(window_bytes * (1 + _AHEAD))
         self._proves = proves
         self._zeros = zeros
         self._states = bytearray(len(chunks))
@@ -125,7 +132,7 @@ class Lane:
         length = self._chunks.length(index)
         return len(self._offered) < _OFFERS_AT_ONCE and (
             self._held_bytes == 0
-            or self._held_bytes + length <= self._window_bytes
+            or self._held_bytes + length <= self._room_bytes
         )
 
     def scouted(self, index: int) -> storage.Checksum | None:

@@ -17,7 +17,8 @@ again if nothing happens. The rules:
 
 1. The *main course* reads the chunks in order, once, for all lanes that keep
    up, and for the image's hash if that is to be proven. It reads ahead as
-   far as the window of each of these lanes, and that of the hash, has room.
+   far as each of these lanes, and the hash, has room: for a window that is
+   under way, and half of one more.
 2. A lane that others have to wait for, for more than `patience_s` and a
    tenth of the time, falls behind: it leaves the main course, and what it
    lacks is read for it alone, as it has room. So a target that hangs costs
@@ -67,7 +68,8 @@ _TICK_S = 0.001
 class Rules:
     """How a pipeline works.
 
-    :ivar window_bytes: how much each lane, and the hash, may hold
+    :ivar window_bytes: how much may be under way to each lane, and be held
+        for the hash
     :ivar patience_s: how long the others wait for a slow lane
     :ivar timeout_s: how long a read or write may take before it is lost
     :ivar expected_hash: the hash to prove, hexadecimal, or None

@@ -21,6 +21,11 @@ from hypothesis import strategies as st
 import pytest
 
 from dcn_distributor import exceptions
+from dcn_distributor.core import storage
+from dcn_distributor.core import token_bucket
+from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import steps
 from tests.fakes import ceph as fake_ceph
 from tests.fakes import timing
 from tests.unit.engines.rbd_stream import riding
@@ -486,3 +491,25 @@ def test_a_rate_is_shared_in_equal_parts() -> None:
     first, second = ride.filled_at_s.values()
     assert abs(first - second) < 2.0
     assert ride.pipeline.read_bytes == len(content)
+
+
+def test_what_comes_next_is_read_while_the_window_is_under_way() -> None:
+    chunk_bytes, window = 16, 4
+    size_bytes = 20 * chunk_bytes
+    pipeline = pipelines.Pipeline(
+        chunking.cut(size_bytes, chunk_bytes, [storage.Extent(0, size_bytes)]),
+        1,
+        pipelines.Rules(window * chunk_bytes, patience_s=2.0, timeout_s=15.0),
+        token_bucket.TokenBucket(None),
+    )
+    pipeline.lane_began(0, is_fresh=True)
+
+    read = written = 0
+    while todo := pipeline.step(0.0)[0]:
+        written += sum(isinstance(step, steps.Write) for step in todo)
+        for step in todo:
+            if isinstance(step, steps.Read):
+                read += 1
+                pipeline.was_read(step.index, b'x' * chunk_bytes, 0.0)
+
+    assert (read, written) == (window + window // 2, window)
