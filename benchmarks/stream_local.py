@@ -13,15 +13,17 @@
 
 Against what else can do it, in turn: rbd export | rbd import, qemu-img
 convert (each with the snapshot that makes it a copy Nova can clone) and
-Glance's copy-image. Then one reading for one, two and four targets. Image A
-is random data, a quarter of image B's 64 MiB blocks is. Without --lab a lab
-is made for it and removed again.
+Glance's copy-image; and beside that what the disk alone needs, which all
+clusters of a lab share. Then one reading for one, two and four targets.
+Image A is random data, a quarter of image B's 64 MiB blocks is. Without
+--lab a lab is made for it and removed again.
 """
 
 import argparse
 
 from benchmarks import bench
 from benchmarks import contest
+from benchmarks import disk
 from benchmarks import figures
 from benchmarks import images
 from benchmarks import peers
@@ -47,6 +49,7 @@ def compare(
             streaming.Stream(place.cloud, streamer, image, [site], 'checksum'),
             peers.QemuConvert(place.lab, image, site),
             peers.CopyImage(place.cloud, image, site),
+            *_floors(place, image),
         ],
         rounds,
     )
@@ -72,7 +75,25 @@ def compare(
             at_least=5.0 if is_aimed_at else None,
         ),
     )
+    for floor, name in (
+        (disk.PROVEN, streaming.FULL),
+        (disk.UNPROVEN, peers.RBD),
+    ):
+        if floor in samples:
+            ratio = contest.ratio(samples, name, floor)
+            report.tell(figures.Aim(f'{image.kind}: {name} / {floor}', ratio))
     streaming.show_phases(samples)
+
+
+def _floors(place: bench.Bench, image: images.Image) -> list[disk.Disk]:
+    """Of image A only: the source of B holds zeros that no target gets."""
+    if image.kind != 'A':
+        return []
+    size_bytes = image.size_bytes
+    return [
+        disk.Disk(disk.PROVEN, place.directory, size_bytes, 2),
+        disk.Disk(disk.UNPROVEN, place.directory, size_bytes, 1),
+    ]
 
 
 def spread(
