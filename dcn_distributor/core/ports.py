@@ -178,7 +178,8 @@ class StreamEngine(Engine, Protocol):
 
         Each is a clause in words for an operator. MUST NOT wait for
         anything; a store that was not checked yet has an obstacle that says
-        so, and so has one whose site has no cluster settings.
+        so, and so has one whose site has no cluster settings. What passes by
+        itself is a core.choosing.Passing.
         """
         ...
 
