@@ -13,7 +13,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import threading
@@ -25,20 +24,15 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites
-from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import caretaker as caretakers
 from dcn_distributor.engines.rbd_stream import experience as experiences
+from dcn_distributor.engines.rbd_stream import fleet as fleets
 from dcn_distributor.engines.rbd_stream import preconditions as conditions
-from dcn_distributor.engines.rbd_stream import sources as sourcing
 from dcn_distributor.engines.rbd_stream import sweeper
-from dcn_distributor.engines.rbd_stream import targets as targeting
 from dcn_distributor.engines.rbd_stream import transfer as transferring
 
 LOG = log.getLogger(__name__)
-
-# Glance's own default (glance_store: _drivers/rbd.py, rbd_store_chunk_size).
-_OBJECT_BYTES = 8 << 20
 
 # Ended transfers that can still be asked for.
 _REMEMBERED = 256
@@ -71,20 +65,16 @@ class RbdStream:
     def __init__(
         self,
         glance: ports.Images,
-        connect: Callable[[sites.Cluster], storage.Cluster],
+        connect: fleets.Connect,
         tuning: transfers.Tuning,
         callbacks: Callbacks,
         *,
         removes_orphans: bool = False,
     ) -> None:
         self._glance = glance
-        self._connect = connect
         self._tuning = tuning
         self._callbacks = callbacks
-        self._removes_orphans = removes_orphans
         self._lock = threading.Lock()
-        self._sites: dict[images.StoreId, sites.Site] = {}
-        self._clusters: dict[images.StoreId, storage.Cluster] = {}
         self._starting: set[images.ImageId] = set()
         self._running: dict[images.ImageId, transferring.Transfer] = {}
         self._limited_by_policy: set[images.ImageId] = set()
@@ -97,32 +87,21 @@ class RbdStream:
         )
         self._caretaker = caretakers.Caretaker(glance, self._preconditions)
         self._experience = experiences.Experience()
-        # Clusters of the past, and the transfers that may be using them.
-        self._retired: list[tuple[storage.Cluster, set[images.ImageId]]] = []
+        self._fleet = fleets.Fleet(
+            connect,
+            self._preconditions,
+            self._caretaker,
+            self._experience,
+            removes_orphans=removes_orphans,
+        )
+        self._sweeping = threading.Lock()
         self._is_stopping = False
 
     # -- sites
 
     def set_sites(self, all_sites: sites.Sites) -> None:
         """Work with these sites from now on; check those that are new."""
-        with self._lock:
-            before = self._sites, self._clusters
-            self._sites = {s.store: s for s in all_sites.everywhere}
-            self._clusters = {
-                s.store: self._cluster_of(s, *before)
-                for s in self._sites.values()
-                if s.cluster is not None
-            }
-            dropped = [
-                cluster
-                for cluster in before[1].values()
-                if cluster not in self._clusters.values()
-            ]
-            using = self._running.keys() | self._starting
-            self._retired += [(cluster, {*using}) for cluster in dropped]
-            clusters = self._clusters
-        self._caretaker.set_sites(all_sites, clusters)
-        self._close_retired()
+        self._fleet.set_sites(all_sites, self._using())
 
     def wait_for_checks(self, within_s: float) -> None:
         """Wait until every cluster was tried once, if that is in time.
@@ -160,8 +139,7 @@ class RbdStream:
         finally:
             with self._lock:
                 self._starting.discard(image.id)
-                self._forget_idle_users()
-            self._close_retired()
+            self._fleet.close_unused(self._using())
 
     def report(self, image_id: images.ImageId) -> transfers.Report | None:
         """Tell of a transfer that runs, or has ended and is not taken."""
@@ -214,14 +192,7 @@ class RbdStream:
 
     def sweep(self) -> None:
         """Have leftovers of dead transfers removed, some time soon."""
-        with self._lock:
-            clusters = dict(self._clusters)
-        threading.Thread(
-            target=sweeper.sweep,
-            args=[self._glance, clusters, self._is_running],
-            name='sweep',
-            daemon=True,
-        ).start()
+        threading.Thread(target=self._sweep, name='sweep', daemon=True).start()
 
     def stop(self, within_s: float) -> None:
         """Call all off and return in time; drafts are left to be resumed."""
@@ -230,18 +201,30 @@ class RbdStream:
         with self._lock:
             self._is_stopping = True
             running = [*self._running.values()]
-            clusters = [*self._clusters.values()]
-            clusters += [cluster for cluster, _ in self._retired]
         for transfer in running:
             transfer.cancel(exceptions.Stopped('the agent stops'))
         copied_s = until_s - within_s * _CLOSING_SHARE
         for transfer in running:
             transfer.join(max(0.0, copied_s - time.monotonic()))
-        closing = [_closing(cluster) for cluster in clusters]
-        for thread in closing:
+        for thread in self._fleet.close():
             thread.join(max(0.0, until_s - time.monotonic()))
 
     # -- how
+
+    def _sweep(self) -> None:
+        """Sweep, unless the last one is not over yet."""
+        if self._sweeping.acquire(blocking=False):
+            try:
+                sweeper.sweep(
+                    self._glance, self._fleet.clusters, self._is_running
+                )
+            finally:
+                self._sweeping.release()
+
+    def _using(self) -> frozenset[images.ImageId]:
+        """Name the images that a transfer is, or may soon be, at work on."""
+        with self._lock:
+            return frozenset(self._running.keys() | self._starting)
 
     def _reserve(self, image_id: images.ImageId) -> None:
         """See that one transfer of an image is started at a time."""
@@ -265,8 +248,8 @@ class RbdStream:
         tuning = self._tuned(wishes)
         transfer = transferring.Transfer(
             image,
-            self._sources(image, tuning.source),
-            self._targets(stores),
+            self._fleet.sources(image, tuning.source),
+            self._fleet.targets(stores),
             self._glance,
             tuning,
             on_change=lambda: self._callbacks.wake(image.id),
@@ -305,22 +288,8 @@ class RbdStream:
             self._untaken.add(image_id)
             while len(self._ended) > _REMEMBERED:
                 self._untaken.discard(self._ended.popitem(last=False)[0])
-            self._forget_idle_users()
-        self._close_retired()
+        self._fleet.close_unused(self._using())
         self._learn(report)
-
-    def _forget_idle_users(self) -> None:
-        using = self._running.keys() | self._starting
-        for _, users in self._retired:
-            users &= using
-
-    def _close_retired(self) -> None:
-        """Close the clusters of the past that no transfer uses any more."""
-        with self._lock:
-            unused = [cluster for cluster, users in self._retired if not users]
-            self._retired = [one for one in self._retired if one[1]]
-        for cluster in unused:
-            _closing(cluster)
 
     def _learn(self, report: transfers.Report) -> None:
         self._experience.learn(report)
@@ -347,93 +316,6 @@ class RbdStream:
             rate_bytes_s=wishes.rate_bytes_s or tuning.rate_bytes_s,
         )
 
-    def _sources(
-        self, image: images.Image, choice: transfers.SourceChoice
-    ) -> list[sourcing.Source]:
-        """Which sites may be read, in the order to try them."""
-        with self._lock:
-            holding = [
-                site
-                for store, site in self._sites.items()
-                if store in image.stores and store in self._clusters
-            ]
-            clusters = dict(self._clusters)
-        failed = self._experience.failed_sources(image.id)
-        if not holding:
-            raise exceptions.NotCopyable(
-                f'no site that has image {image.id} has a cluster in '
-                'sites.yaml, so there is none to read it from'
-            )
-
-        def rank(site: sites.Site) -> tuple[bool, bool, bool, float, str]:
-            is_unfit = self._preconditions.of_store(site.store) is not None
-            is_second = (
-                choice is transfers.SourceChoice.CENTRAL
-                and site.name != sites.CENTRAL
-            )
-            has_failed = site.store in failed
-            return (is_unfit, has_failed, is_second, site.cost, site.name)
-
-        return [
-            sourcing.Source(
-                site.store,
-                clusters[site.store],
-                self._experience.is_narrow(site.store),
-            )
-            for site in sorted(holding, key=rank)
-        ]
-
-    def _targets(
-        self, stores: Sequence[images.StoreId]
-    ) -> list[targeting.Target]:
-        with self._lock:
-            unknown = [s for s in stores if s not in self._clusters]
-            if unknown:
-                raise exceptions.StoreUnknown(
-                    f'sites.yaml has no cluster for store {unknown[0]}'
-                )
-            return [
-                targeting.Target(
-                    self._sites[store].name,
-                    store,
-                    self._clusters[store],
-                    _object_bytes(self._caretaker.chunk_bytes(store)),
-                    self._removes_orphans,
-                    self._experience.is_narrow(store),
-                )
-                for store in stores
-            ]
-
-    def _cluster_of(
-        self,
-        site: sites.Site,
-        sites_before: Mapping[images.StoreId, sites.Site],
-        clusters_before: Mapping[images.StoreId, storage.Cluster],
-    ) -> storage.Cluster:
-        """Keep a cluster whose settings are as before, and connections."""
-        assert site.cluster is not None
-        before = sites_before.get(site.store)
-        if before is not None and before.cluster == site.cluster:
-            return clusters_before[site.store]
-        return self._connect(site.cluster)
-
     def _is_running(self, image_id: images.ImageId) -> bool:
         with self._lock:
             return image_id in self._running
-
-
-def _object_bytes(chunk_bytes: int | None) -> int:
-    """Tell how long objects Glance makes: it rounds down to a power of two.
-
-    glance_store: _drivers/rbd.py add().
-    """
-    if not chunk_bytes:
-        return _OBJECT_BYTES
-    return 1 << (chunk_bytes.bit_length() - 1)
-
-
-def _closing(cluster: storage.Cluster) -> threading.Thread:
-    """Begin to close a cluster; what is in flight there ends first."""
-    thread = threading.Thread(target=cluster.close, name='close', daemon=True)
-    thread.start()
-    return thread
