@@ -501,7 +501,7 @@ def test_an_image_deleted_when_it_was_copied_leaves_nothing(caplog):
 
     world.run(60)
 
-    assert image_id not in caplog.text
+    assert 'dcn-distributor clean' not in caplog.text
 
 
 def test_an_image_deactivated_while_it_is_copied_is_left_alone():
