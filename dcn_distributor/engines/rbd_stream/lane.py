@@ -37,7 +37,7 @@ _WRITES = 4
 # What is read ahead of a full window, as a part of it. Lanes that keep up hold
 # the same data. Where zeros lie between, they are passed over meanwhile, so
 # that the link need not wait for the next data.
-_AHEAD = 1 / 2
+_AHEAD = 2 / 3
 
 # Chunks of zeros take no room, but are not to pile up either.
 _OFFERS_AT_ONCE = 64
@@ -51,8 +51,8 @@ Content = tuple[bytes | None, int]
 class Lane:
     """See the module. A part of a Pipeline, which hands on all events.
 
-    :param window_bytes: how much may be under way to the target; half as
-        much may be held besides
+    :param window_bytes: how much may be under way to the target; two
+        thirds as much may be held besides
     :param timeout_s: how long a write may take
     :param proves: whether what was written is computed over at rest
     :param zeros: as long as a chunk

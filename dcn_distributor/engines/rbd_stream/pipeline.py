@@ -18,7 +18,7 @@ again if nothing happens. The rules:
 1. The *main course* reads the chunks in order, once, for all lanes that keep
    up, and for the image's hash if that is to be proven. It reads ahead as
    far as each of these lanes, and the hash, has room: for a window that is
-   under way, and half of one more.
+   under way, and two thirds of one more.
 2. A lane that others have to wait for, for more than `patience_s` and a
    tenth of the time, falls behind: it leaves the main course, and what it
    lacks is read for it alone, as it has room. So a target that hangs costs
