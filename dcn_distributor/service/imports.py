@@ -250,13 +250,7 @@ class Imports:
         reason: str,
     ) -> booking.Outcome:
         """Glance will not copy this image now."""
-        request = self._request(stores)
-        for store in stores:
-            history = self._books.put_off(
-                image, request, history, store, reason
-            )
-        self._books.ledger.keep(image.id, history)
-        return booking.Outcome(look_again_s=1.0)
+        return self._book(self._books.put_off, image, stores, history, reason)
 
     def _refused(
         self,
@@ -270,14 +264,12 @@ class Imports:
         That is believed when it is said twice in a row: right after an image
         was saved, an API host at a database server that lags may not know.
         """
-        request = self._request(stores)
         is_final = all(
             history.tries(store, histories.COPY_IMAGE).refusals
             for store in stores
         )
         book = self._books.refused if is_final else self._books.doubted
-        for store in stores:
-            history = book(image, request, history, store, reason)
+        outcome = self._book(book, image, stores, history, reason)
         if is_final:
             LOG.warning(
                 'image=%s is not tried again by copy-image until it, the '
@@ -285,6 +277,20 @@ class Imports:
                 image.id,
                 reason,
             )
+        return outcome
+
+    def _book(
+        self,
+        book: Callable[..., histories.History],
+        image: images.Image,
+        stores: Sequence[images.StoreId],
+        history: histories.History,
+        reason: str,
+    ) -> booking.Outcome:
+        """Book what Glance said to a request, for each of its stores."""
+        request = self._request(stores)
+        for store in stores:
+            history = book(image, request, history, store, reason)
         self._books.ledger.keep(image.id, history)
         return booking.Outcome(look_again_s=1.0)
 

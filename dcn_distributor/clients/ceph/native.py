@@ -35,6 +35,7 @@ import rados
 
 from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import in_flight
+from dcn_distributor.clients.ceph import object_maps
 from dcn_distributor.clients.ceph import prototypes
 
 _XXHASH64 = 1
@@ -284,13 +285,13 @@ class Client:
 
 def _encode_held(lock: str, cookie: str) -> bytes:
     """Encode a cls_lock_assert_op (ceph: cls/lock/cls_lock_ops.h)."""
-
-    def encode(text: str) -> bytes:
-        data = text.encode()
-        return struct.pack('<I', len(data)) + data
-
-    tag = ''
-    held = encode(lock) + bytes([_EXCLUSIVE]) + encode(cookie) + encode(tag)
+    tag = b''
+    held = (
+        object_maps.as_argument(lock.encode())
+        + bytes([_EXCLUSIVE])
+        + object_maps.as_argument(cookie.encode())
+        + object_maps.as_argument(tag)
+    )
     return struct.pack('<BBI', 1, 1, len(held)) + held
 
 

@@ -183,6 +183,19 @@ class Cloud:
         engine.take(image_id)
         return report
 
+    def wait_for_data(
+        self, engine: engines.RbdStream, image_id: images.ImageId
+    ) -> None:
+        """Wait until a transfer to one site has sent something."""
+        waiting.until(
+            'data flows',
+            lambda: (
+                (report := engine.report(image_id))
+                and report.lanes[0].sent_bytes
+            ),
+            pause_s=0.01,
+        )
+
     def strays(self) -> list[str]:
         """Name what should not be there once all is over."""
         found = []

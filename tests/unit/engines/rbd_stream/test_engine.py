@@ -11,7 +11,6 @@
 # under the License.
 """The engine on a cloud in memory, with threads: what is there in the end."""
 
-from collections.abc import Iterator
 import dataclasses
 import random
 
@@ -27,13 +26,6 @@ EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
 NO_WISHES = transfers.Wishes()
 DONE = transfers.Phase.DONE
 FAILED = transfers.Phase.FAILED
-
-
-@pytest.fixture
-def cloud() -> Iterator[clouds.Cloud]:
-    made = clouds.Cloud()
-    yield made
-    made.close()
 
 
 def content(length: int = 3000, seed: int = 1) -> bytes:

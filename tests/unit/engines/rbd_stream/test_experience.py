@@ -18,7 +18,6 @@ from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import experience as experiences
-from tests import waiting
 from tests.unit.engines.rbd_stream import clouds
 
 IMAGE = images.ImageId('one')
@@ -145,13 +144,7 @@ def test_new_settings_of_a_site_break_no_copy_under_way(
     engine = cloud.engine()
     engine.set_rate(500.0)
     engine.start(image, EDGES[:1], transfers.NO_WISHES)
-    waiting.until(
-        'data flows',
-        lambda: (
-            (report := engine.report(image.id)) and report.lanes[0].sent_bytes
-        ),
-        pause_s=0.01,
-    )
+    cloud.wait_for_data(engine, image.id)
     before = cloud.all_sites()
     assert before.central_cluster is not None
     changed = dataclasses.replace(before.central_cluster, user='another')

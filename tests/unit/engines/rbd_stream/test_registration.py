@@ -16,7 +16,6 @@ import pytest
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import transfers
-from tests import waiting
 from tests.fakes import glance as fake_glance
 from tests.unit.engines.rbd_stream import clouds
 
@@ -98,13 +97,7 @@ def test_an_engine_that_stops_does_not_wait_for_glance(
     engine = cloud.engine()
     engine.set_rate(500.0)
     engine.start(image, [DCN0], transfers.NO_WISHES)
-    waiting.until(
-        'data flows',
-        lambda: (
-            (report := engine.report(image.id)) and report.lanes[0].sent_bytes
-        ),
-        pause_s=0.01,
-    )
+    cloud.wait_for_data(engine, image.id)
     cloud.glance.break_image(image.id, exceptions.ImageNotFound('asked'))
 
     engine.stop(5.0)

@@ -11,7 +11,6 @@
 # under the License.
 """What a sweep removes, whatever else lies there or does not answer."""
 
-from collections.abc import Iterator
 import threading
 
 import pytest
@@ -27,13 +26,6 @@ from tests.unit.engines.rbd_stream import clouds
 
 FIRST = images.ImageId('11111111-0000-4000-8000-000000000000')
 SECOND = images.ImageId('22222222-0000-4000-8000-000000000000')
-
-
-@pytest.fixture
-def cloud() -> Iterator[clouds.Cloud]:
-    made = clouds.Cloud()
-    yield made
-    made.close()
 
 
 def put_draft(

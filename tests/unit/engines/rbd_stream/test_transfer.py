@@ -11,7 +11,6 @@
 # under the License.
 """One transfer on a cloud in memory: whose fault what goes wrong is."""
 
-from collections.abc import Iterator
 from collections.abc import Sequence
 import random
 
@@ -29,13 +28,6 @@ from tests.unit.engines.rbd_stream import clouds
 
 CENTRAL, DCN0, DCN1 = (images.StoreId(store) for store in clouds.STORES)
 CONTENT = random.Random(5).randbytes(3000)
-
-
-@pytest.fixture
-def cloud() -> Iterator[clouds.Cloud]:
-    made = clouds.Cloud()
-    yield made
-    made.close()
 
 
 def stream(

@@ -11,7 +11,6 @@
 # under the License.
 """Verification and repair of copies on a cloud in memory."""
 
-from collections.abc import Iterator
 import hashlib
 import random
 
@@ -29,13 +28,6 @@ from tests.unit.engines.rbd_stream import clouds
 BIG = 32768
 EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
 CONTENT = random.Random(3).randbytes(2000) + bytes(900) + b'end'
-
-
-@pytest.fixture
-def cloud() -> Iterator[clouds.Cloud]:
-    made = clouds.Cloud()
-    yield made
-    made.close()
 
 
 @pytest.fixture
