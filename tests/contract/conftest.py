@@ -24,6 +24,7 @@ from tests.contract import worlds
 from tests.labs import running_lab  # noqa: F401
 
 if TYPE_CHECKING:
+    from tests.contract import one_cluster
     from tests.contract import real_clusters
 
 
@@ -99,3 +100,16 @@ def clusters(request: pytest.FixtureRequest) -> cluster_worlds.World:
     name = {'threads': 'threaded_world', 'ceph': 'real_world_of_clusters'}
     made: cluster_worlds.World = request.getfixturevalue(name[request.param])
     return made
+
+
+@pytest.fixture
+def here(
+    real_world_of_clusters: 'real_clusters.RealWorld',
+    running_lab: deployment.Lab,  # noqa: F811
+) -> 'Iterator[one_cluster.OneCluster]':
+    """Return the first of the real ones, and its administrator."""
+    from tests.contract import one_cluster
+
+    made = one_cluster.OneCluster(real_world_of_clusters, running_lab)
+    yield made
+    made.close()

@@ -25,7 +25,6 @@ import json
 from pathlib import Path
 import struct
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -37,16 +36,14 @@ import rbd
 
 from dcn_distributor import exceptions
 from dcn_distributor.clients import ceph
-from dcn_distributor.clients.ceph import claim_index
 from dcn_distributor.clients.ceph import connections
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
-from dcn_distributor.core import sites
 from dcn_distributor.core import storage
-from lab import deployment
 from tests import waiting
 from tests.contract import filling
+from tests.contract import one_cluster
 from tests.contract import real_clusters
 from tests.contract.filling import CHUNK
 from tests.contract.filling import noise
@@ -57,84 +54,9 @@ pytestmark = pytest.mark.lab
 
 World = real_clusters.RealWorld
 DRAFT = storage.DRAFT_SUFFIX
+Here = one_cluster.OneCluster
 HEAD = struct.pack('<Q', 2**64 - 2)
 GIB = 2**30
-
-
-class Here:
-    """The first site of the world: a cluster, and its administrator."""
-
-    def __init__(self, world: World, lab: deployment.Lab) -> None:
-        self.world = world
-        self.site = world.sites[0]
-        self.name = lab.sites[0]
-        self.lab = lab
-        self.conf = lab.ceph_conf(self.name, f'client.{real_clusters.USER}')
-        self.admin_conf = lab.ceph_conf(self.name)
-        self.opened: list[ceph.Cluster] = []
-        self.handle = rados.Rados(conffile=self.admin_conf)
-        self.handle.connect()
-        self.pool = self.handle.open_ioctx(self.site.pool)
-
-    def connect(
-        self,
-        conf: str | Path = '',
-        user: str = real_clusters.USER,
-        pool: str = '',
-        timeout_s: float = 10.0,
-        idle_s: float = 300.0,
-        identity: str = '',
-    ) -> ceph.Cluster:
-        """Give a cluster to be tried."""
-        cluster = ceph.Cluster(
-            sites.Cluster(str(conf or self.conf), user, pool or 'images'),
-            ceph.Options(
-                connections=2,
-                timeout_s=timeout_s,
-                idle_s=idle_s,
-                identity=identity,
-            ),
-        )
-        self.opened.append(cluster)
-        return cluster
-
-    def rbd(self, *arguments: str, **options: str | bytes) -> bytes:
-        """Run Ceph's program rbd as the administrator."""
-        return subprocess.run(
-            ['rbd', '--conf', self.admin_conf, '--pool', 'images', *arguments],
-            check=True,
-            stdout=subprocess.PIPE,
-            input=options.get('given'),
-        ).stdout
-
-    def command(self, **command: str | float) -> bytes:
-        """Give the monitors a command."""
-        number, answer, text = self.handle.mon_command(
-            json.dumps({'format': 'json', **command}), b''
-        )
-        assert number == 0, text
-        return bytes(answer)
-
-    def rbd_id(self, name: str) -> str:
-        """Read the internal id of an image."""
-        with rbd.Image(self.pool, name, read_only=True) as image:
-            return str(image.id())
-
-    def close(self) -> None:
-        """Close all."""
-        for cluster in self.opened:
-            cluster.close()
-        self.pool.close()
-        self.handle.shutdown()
-
-
-@pytest.fixture
-def here(
-    real_world_of_clusters: World, running_lab: deployment.Lab
-) -> Iterator[Here]:
-    made = Here(real_world_of_clusters, running_lab)
-    yield made
-    made.close()
 
 
 def _sparse() -> bytes:
@@ -604,121 +526,7 @@ def test_killed_process_of_this_host_is_in_nobodys_way(here: Here) -> None:
         assert here.site.names() == frozenset()
 
 
-_HOLDER = """
-import sys, time
-from dcn_distributor.clients import ceph
-from dcn_distributor.clients.ceph import claim_index
-from dcn_distributor.clients.ceph import connections
-from dcn_distributor.clients.ceph import native
-from dcn_distributor.clients.ceph import tasks
-from dcn_distributor.core import sites
-conf, user, pool, image_id = sys.argv[1:]
-options = ceph.Options(connections=1, identity='agent of another host')
-cluster = ceph.Cluster(sites.Cluster(conf, user, pool), options)
-copy = cluster.open_copy(image_id, 4096, 2**22)
-print('held', flush=True)
-sys.stdin.read()
-"""
-
-
-def test_claim_of_another_host_lasts_until_it_expires(here: Here) -> None:
-    image_id = filling.new_id()
-    cluster = here.connect()
-    arguments = (here.conf, real_clusters.USER, 'images', image_id)
-    with subprocess.Popen(
-        [sys.executable, '-c', _HOLDER, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b'held\n'
-        # It is renewed: it lasts for longer than the lock does.
-        waiting.passes(33)
-        with pytest.raises(exceptions.CopyInProgress, match='another host'):
-            cluster.open_copy(image_id, 4096, OBJECT)
-        holder.kill()
-    killed_s = time.monotonic()
-
-    def is_free() -> bool:
-        with contextlib.suppress(exceptions.CopyInProgress):
-            cluster.open_copy(image_id, 4096, OBJECT).discard()
-            return True
-        return False
-
-    assert not is_free()
-    waiting.until('the claim is free', is_free)
-    assert 15 < time.monotonic() - killed_s < 60
-
-
 # -- repair -------------------------------------------------------------------
-
-
-def test_claim_is_free_again_if_nothing_can_be_looked_at(
-    here: Here, tmp_path: Path
-) -> None:
-    """A pool may answer for the claim and not for what it stands for."""
-    image_id = filling.new_id()
-    caps = 'allow rwx pool=images namespace=dcn_distributor'
-    conf = _user(here, tmp_path, 'blind', 'mon', 'profile rbd', 'osd', caps)
-    try:
-        blind = here.connect(conf, user='blind')
-        with pytest.raises(exceptions.AccessDenied):
-            blind.open_copy(image_id, SIZE, OBJECT)
-
-        here.connect().open_copy(image_id, SIZE, OBJECT).discard()
-    finally:
-        here.command(prefix='auth rm', entity='client.blind')
-
-
-def _break_claim(here: Here, image_id: images.ImageId) -> None:
-    """Have a claim expire, as that of an agent that stood still."""
-    rados_lock = ['rados', '--conf', here.admin_conf, '--pool', 'images']
-    rados_lock += ['--namespace', connections.NAMESPACE, 'lock']
-    info = subprocess.run(
-        [*rados_lock, 'info', image_id, 'claim'],
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout
-    for locker in json.loads(info)['lockers']:
-        subprocess.run(
-            [
-                *(*rados_lock, 'break', image_id, 'claim', locker['name']),
-                *('--lock-cookie', locker['cookie']),
-            ],
-            check=True,
-        )
-
-
-@pytest.mark.parametrize('by', ['release', 'discard', 'close', 'clear'])
-def test_claim_that_another_has_taken_is_left_to_it(
-    here: Here, by: str
-) -> None:
-    image_id = filling.new_id()
-    late, other = here.connect(), here.connect()
-    copy = late.open_copy(image_id, SIZE, OBJECT)
-    taken: list[storage.Copy] = []
-
-    def take() -> bool:
-        _break_claim(here, image_id)
-        taken.append(other.open_copy(image_id, SIZE, OBJECT))
-        return True
-
-    if by == 'clear':
-        copy.rename()
-        copy.close()
-        with pytest.raises(exceptions.CopyInProgress):
-            late.clear(image_id, is_registered=take)
-    else:
-        take()
-        with contextlib.suppress(exceptions.CopyInProgress):
-            getattr(copy, by)()
-
-    assert image_id in other.leftovers()
-    with pytest.raises(exceptions.CopyInProgress):
-        here.connect().open_copy(image_id, SIZE, OBJECT)
-    taken[0].close()
-    late.clear(image_id, is_registered=lambda: False)
-    assert not here.site.marks()
 
 
 @STEPS
@@ -736,73 +544,6 @@ def test_image_is_not_removed_by_the_other_name_that_it_has(
     assert here.site.names() == {image_id}
     assert here.site.read(image_id) == noise()
     assert not here.site.strays() | here.site.marks()
-
-
-def _requests(here: Here) -> list[str]:
-    """Give what the OSD was asked for lately."""
-    command = ['ceph', '--conf', here.admin_conf, 'tell', 'osd.0']
-    answer = subprocess.run(
-        [*command, 'dump_historic_ops'], check=True, stdout=subprocess.PIPE
-    ).stdout
-    return [each['description'] for each in json.loads(answer)['ops']]
-
-
-def test_leftovers_are_found_without_listing_the_pool(here: Here) -> None:
-    """Its data are millions of objects, and RADOS has no list of ours."""
-    image_id = filling.new_id()
-    cluster = here.connect()
-    filling.finish(here.world, cluster, image_id, noise(5)).close()
-    tell = ['ceph', '--conf', here.admin_conf, 'tell', 'osd.0', 'config']
-    for size in ('0', '5000'):
-        subprocess.run([*tell, 'set', 'osd_op_history_size', size], check=True)
-
-    assert image_id in cluster.leftovers()
-
-    # Others list all that is in the pool, as the lab does. The OSD enters
-    # what was asked a moment later.
-    ours = waiting.until(
-        'the index is asked for',
-        lambda: {
-            request.partition(':')[0]
-            for request in _requests(here)
-            if f':{claim_index.NAME}:' in request
-        },
-    )
-    for request in _requests(here):
-        assert request.partition(':')[0] not in ours or 'pgnls' not in request
-
-
-def test_very_many_claims_are_listed(here: Here) -> None:
-    here.pool.set_namespace(connections.NAMESPACE)
-    names = {f'{number:05}-{uuid.uuid4()}' for number in range(2500)}
-    with rados.WriteOpCtx() as operation:
-        keys = tuple(sorted(names))
-        here.pool.set_omap(operation, keys, (b'',) * len(keys))
-        here.pool.operate_write_op(operation, claim_index.NAME)
-    try:
-        assert names <= set(here.connect().leftovers())
-    finally:
-        with rados.WriteOpCtx() as operation:
-            here.pool.remove_omap_keys(operation, keys)
-            here.pool.operate_write_op(operation, claim_index.NAME)
-        here.pool.set_namespace('')
-
-
-def test_image_named_for_nothing_is_forgotten(here: Here) -> None:
-    """As by a process that died before it had locked anything."""
-    image_id = filling.new_id()
-    here.pool.set_namespace(connections.NAMESPACE)
-    with rados.WriteOpCtx() as operation:
-        here.pool.set_omap(operation, (image_id,), (b'',))
-        here.pool.operate_write_op(operation, claim_index.NAME)
-    here.pool.set_namespace('')
-    cluster = here.connect()
-    assert image_id in cluster.leftovers()
-
-    cluster.clear(image_id, is_registered=lambda: False)
-
-    assert image_id not in cluster.leftovers()
-    assert not here.site.marks()
 
 
 def test_object_written_after_the_snapshot_is_left_alone(here: Here) -> None:
@@ -1198,36 +939,6 @@ def test_what_ends_late_opens_nothing_again(here: Here) -> None:
 # -- what check() says --------------------------------------------------------
 
 
-def _user(here: Here, tmp_path: Path, name: str, *caps: str) -> Path:
-    """Make a user with these caps; give a ceph.conf for it."""
-    answer = here.handle.mon_command(
-        json.dumps(
-            {
-                'prefix': 'auth get-or-create',
-                'entity': f'client.{name}',
-                'caps': caps,
-            }
-        ),
-        b'',
-    )
-    assert answer[0] == 0, answer
-    return _conf(here, tmp_path, answer[1])
-
-
-def _conf(here: Here, tmp_path: Path, keyring: bytes) -> Path:
-    path = tmp_path / 'keyring'
-    path.touch(0o600)
-    path.write_bytes(keyring)
-    lines = [
-        line
-        for line in Path(here.admin_conf).read_text().splitlines()
-        if not line.startswith('keyring')
-    ]
-    conf = tmp_path / 'ceph.conf'
-    conf.write_text('\n'.join([*lines, f'keyring = {path}', '']))
-    return conf
-
-
 @pytest.mark.parametrize(
     'caps',
     [
@@ -1239,7 +950,7 @@ def _conf(here: Here, tmp_path: Path, keyring: bytes) -> Path:
 def test_lacking_caps_are_told_with_the_remedy(
     here: Here, tmp_path: Path, caps: tuple[str, ...]
 ) -> None:
-    conf = _user(here, tmp_path, 'narrow', *caps)
+    conf = here.user(tmp_path, 'narrow', *caps)
     try:
         with pytest.raises(
             exceptions.AccessDenied,
@@ -1255,7 +966,7 @@ def test_caps_of_the_data_pool_are_tried_too(
     here: Here, tmp_path: Path
 ) -> None:
     caps = 'profile rbd pool=images'
-    conf = _user(here, tmp_path, 'narrow', 'mon', 'profile rbd', 'osd', caps)
+    conf = here.user(tmp_path, 'narrow', 'mon', 'profile rbd', 'osd', caps)
     given = conf.read_text()
     try:
         here.connect(conf, user='narrow').check()
@@ -1308,8 +1019,7 @@ def test_missing_pool_is_an_error_of_ours(
 
 def test_wrong_key_is_told(here: Here, tmp_path: Path) -> None:
     key = 'AQBmXmBnAAAAABAAAAAAAAAAAAAAAAAAAAAAAA=='
-    conf = _conf(
-        here,
+    conf = here.conf_for(
         tmp_path,
         f'[client.{real_clusters.USER}]\n\tkey = {key}\n'.encode(),
     )
@@ -1320,7 +1030,7 @@ def test_wrong_key_is_told(here: Here, tmp_path: Path) -> None:
 
 def test_missing_files_are_told(here: Here, tmp_path: Path) -> None:
     missing = tmp_path / 'none.conf'
-    keyless = _conf(here, tmp_path, b'')
+    keyless = here.conf_for(tmp_path, b'')
 
     with pytest.raises(exceptions.ConfigError, match=str(missing)):
         here.connect(missing).check()

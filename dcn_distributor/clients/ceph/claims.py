@@ -16,8 +16,12 @@ own in the same pool. Whoever holds the lock of it holds the claim. The lock
 expires unless it is renewed; that of a process which is dead for sure, on
 this host, is broken at once. The object outlives the lock: its content, a
 JSON document, tells which RBD image is ours, when that has no longer a name
-of ours to tell it by. An index names all images that are claimed: it is
-entered beside the lock, and again, under the lock, with the content.
+of ours to tell it by.
+
+An index names all images that are claimed. A process may die between any two
+steps, so an image is entered there before the object can exist, and taken
+out when that is gone; and it is entered again with the content, because
+whoever had the claim before may have taken it out late.
 """
 
 from collections.abc import Callable
@@ -141,7 +145,6 @@ class Claim:
 
     def record(self, rbd_id: str) -> None:
         """Write down which image is ours; it outlives the claim."""
-        # Whoever had it before may have taken it out of the index late.
         tasks.together(
             lambda: self._write(rbd_id),
             lambda: self._index.add(self.image_id),
@@ -180,18 +183,14 @@ class Claim:
         What another has taken since is left to it.
         """
         self._on_end(self)
-        pool = _standing_pool(self._connections)
-        try:
-            tasks.together(
-                lambda: self._remove(pool),
-                lambda: self._index.remove(self.image_id),
-            )
-        except exceptions.CopyInProgress:
-            # It stands, for whoever has it now.
-            self._index.add(self.image_id)
-            raise
+        self._remove(_standing_pool(self._connections))
         with self._lock:
             self._is_removed = True
+        try:
+            self._index.remove(self.image_id)
+        except exceptions.DistributorError as exc:
+            # Whoever clears up what the index names finds nothing there.
+            LOG.debug('image=%s still listed: %s', self.image_id, exc)
 
     def _remove(self, pool: native.Pool) -> None:
         with errors.translated(f'remove claim {self.image_id}'):
@@ -254,19 +253,13 @@ class Claims:
             self._durations,
             self._forget,
         )
-        entering = tasks.start('ceph-claim', lambda: self._index.add(image_id))
+        self._index.add(image_id)
         with errors.translated(
             f'claim image {image_id} in {self._connections.label}'
         ):
             self._lock_living(image_id, cookie)
         with self._lock:
             self._held.add(claim)
-        try:
-            entering.result()
-        except BaseException:
-            with contextlib.suppress(exceptions.DistributorError):
-                claim.give_up()
-            raise
         return claim
 
     def _lock_living(self, image_id: images.ImageId, cookie: str) -> None:
