@@ -141,9 +141,7 @@ class Glance(service.Service):
     def _options(self) -> dict[str, dict[str, object]]:
         return {
             'DEFAULT': self._default_options(),
-            'database': {
-                'connection': sqlite.url(self.directory / 'data/glance.db')
-            },
+            'database': sqlite.options(self.directory / 'data/glance.db'),
             'keystone_authtoken': self._user_options(),
             'paste_deploy': {
                 'config_file': self._paste_file(),

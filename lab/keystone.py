@@ -70,7 +70,7 @@ class Keystone(service.Service):
         data = self.directory / 'data'
         options: dict[str, dict[str, object]] = {
             'DEFAULT': {'use_stderr': 'true'},
-            'database': {'connection': sqlite.url(data / 'keystone.db')},
+            'database': sqlite.options(data / 'keystone.db'),
             'token': {'provider': 'fernet', 'expiration': 86400},
             'fernet_tokens': {'key_repository': data / 'fernet-keys'},
             'fernet_receipts': {'key_repository': data / 'fernet-keys'},

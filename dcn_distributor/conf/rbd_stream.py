@@ -40,9 +40,10 @@ OPTS = [
         max=16,
         help="Connections to each site's cluster, each with TCP streams of "
         'its own: one stream carries no more than its send buffer in a round '
-        'trip, 4 MiB by default in Linux. Raise it for a link that is longer '
-        'than 50 ms or faster than 1 Gbit/s; 1 or 2 are enough in one '
-        'building.',
+        'trip, 4 MiB by default in Linux. Where a round trip is long, more '
+        'are made: one for each 25 ms of it, up to three times this number. '
+        'Raise it for a link that is faster than 1 Gbit/s; 1 or 2 are enough '
+        'in one building.',
     ),
     cfg.Opt(
         'chunk_size',
@@ -60,7 +61,9 @@ OPTS = [
         help='How much may be under way to one site: what memory a site '
         'takes, and what is sent again after a crash. At least chunk_size, '
         'and for a full link at least twice its rate times its round trip: '
-        '12MiB for 1 Gbit/s and 50 ms.',
+        '12MiB for 1 Gbit/s and 50 ms. To one or two sites that are farther '
+        'than some 100 ms, up to three windows in all are used, and two for '
+        'one site.',
     ),
     cfg.Opt(
         'rate',

@@ -73,5 +73,5 @@ class ApiHost(lab_glance.Glance):
             'enabled_backends': ','.join(f'{site}:rbd' for site in enabled),
         }
         database = self._main / 'data' / 'glance.db'
-        options['database'] = {'connection': sqlite.url(database)}
+        options['database'] = sqlite.options(database)
         return options

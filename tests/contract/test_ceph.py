@@ -38,8 +38,10 @@ from dcn_distributor import exceptions
 from dcn_distributor.clients import ceph
 from dcn_distributor.clients.ceph import connections
 from dcn_distributor.clients.ceph import native
+from dcn_distributor.clients.ceph import round_trips
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import images
+from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from tests import waiting
 from tests.contract import filling
@@ -1015,6 +1017,37 @@ def test_missing_pool_is_an_error_of_ours(
 ) -> None:
     with pytest.raises(exceptions.DistributorError):
         call(here.connect(pool='nowhere'))
+
+
+@pytest.mark.parametrize(
+    ('round_trip_s', 'count'), [(0.04, 2), (0.12, 5), (1.0, 6)]
+)
+def test_long_round_trip_has_more_connections_made(
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    round_trip_s: float,
+    count: int,
+) -> None:
+    """One for each 25 ms; at most three times as many as asked for."""
+    timed = threading.Event()
+
+    def shortest_s(_: rados.Ioctx) -> float:
+        timed.set()
+        return round_trip_s
+
+    monkeypatch.setattr(round_trips, 'shortest_s', shortest_s)
+    settings = sites.Cluster(here.conf, real_clusters.USER, 'images')
+    made = connections.Connections(
+        settings, ceph.Options(connections=2, timeout_s=10.0)
+    )
+    try:
+        made.first()
+        assert timed.wait(10.0)
+        waiting.until('all stand', lambda: len(made.standing()) >= count)
+        assert all(each().handle.get_fsid() for each in made.all())
+        assert len(made.standing()) == count
+    finally:
+        made.close()
 
 
 def test_wrong_key_is_told(here: Here, tmp_path: Path) -> None:

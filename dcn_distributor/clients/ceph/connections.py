@@ -13,7 +13,8 @@
 
 Every Rados handle has TCP streams of its own. To connect takes a dozen round
 trips, and what bounds a long link is often one stream; so there are several,
-and each is used as soon as it stands, whatever becomes of the others.
+and each is used as soon as it stands, whatever becomes of the others. The
+longer a round trip turns out to be, the more of them are made.
 """
 
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from dcn_distributor.clients.ceph import errors
 from dcn_distributor.clients.ceph import in_flight
 from dcn_distributor.clients.ceph import native
 from dcn_distributor.clients.ceph import options as ceph_options
+from dcn_distributor.clients.ceph import round_trips
 from dcn_distributor.clients.ceph import tasks
 from dcn_distributor.core import sites
 
@@ -44,12 +46,13 @@ NAMESPACE = 'dcn_distributor'
 # would crash.
 _CLOSING_S = 3.0
 
-# An object that is not there, to be asked for.
-_ABSENT = f'{NAMESPACE}.absent'
+# One connection carries the kernel's send buffer in a round trip, 4 MiB as it
+# comes, but waits for its OSD about a quarter of the time: with one for each
+# of these, 1 Gbit/s is filled.
+_ROUND_TRIP_S = 0.025
 
-# How many placement groups are asked for their OSD; most OSDs of a small
-# cluster lead one of them.
-_GREETINGS = 64
+# So many times as many as asked for, at most.
+_MORE = 3
 
 
 def settings(options: ceph_options.Options) -> dict[str, str]:
@@ -125,28 +128,27 @@ class Connection:
             ioctx.set_read(snap_id)
         return ioctx
 
-    def greet(self) -> None:
+    def greet(self, on_timed: Callable[[float], None]) -> None:
         """Have streams opened to the OSDs; returns at once.
 
         That takes eight round trips with each of them, which the first
-        chunks would have to wait for. Raises rados.Error.
+        chunks would have to wait for. Afterwards `on_timed` is told what one
+        takes, in seconds. Raises rados.Error.
         """
         if not self.handle.pool_exists(self._pool):
             return
         pool = self.pool()
         self.enter()
-        tasks.start('ceph-greet', lambda: self._greet(pool))
+        tasks.start('ceph-greet', lambda: self._greet(pool, on_timed))
 
-    def _greet(self, pool: rados.Ioctx) -> None:
+    def _greet(
+        self, pool: rados.Ioctx, on_timed: Callable[[float], None]
+    ) -> None:
         """Ask for objects that are not there, in many placement groups."""
-        sent = []
         try:
-            for number in range(_GREETINGS):
-                name = f'{_ABSENT}.{number}'
-                sent.append(pool.aio_stat(name, _ignore))
+            round_trips.greet(pool)
+            on_timed(round_trips.shortest_s(pool))
         finally:
-            for completion in sent:
-                completion.wait_for_complete_and_cb()
             self.leave()
 
     def enter(self) -> None:
@@ -207,7 +209,7 @@ class Connection:
             open_still.callback(self.handle.shutdown)
             for ioctx in self._pools.values():
                 open_still.callback(ioctx.close)
-                open_still.callback(_let_callbacks_return, ioctx)
+                open_still.callback(round_trips.let_callbacks_return, ioctx)
 
 
 class Connections:
@@ -219,9 +221,7 @@ class Connections:
         self._cluster = cluster
         self._options = options
         self._lock = threading.Lock()
-        self._slots: list[futures.Future[Connection] | None] = [
-            None
-        ] * options.connections
+        self._slots = _empty_slots(options)
         self._native: futures.Future[native.Client] | None = None
         self._turn = itertools.count()
         self._used_s = time.monotonic()
@@ -347,11 +347,24 @@ class Connections:
                         handle.conf_set(name, value)
                 handle.connect()
                 connection = Connection(handle, self._cluster.pool)
-                connection.greet()
+                connection.greet(self._make_more)
             except rados.Error:
                 handle.shutdown()
                 raise
             return connection
+
+    def _make_more(self, round_trip_s: float) -> None:
+        """Have as many made as fill a link of this length."""
+        wanted = math.ceil(round_trip_s / _ROUND_TRIP_S)
+        with self._lock:
+            if self._native is None:
+                return
+            count = min(wanted, _MORE * self._options.connections)
+            missing = max(0, count - len(self._slots))
+            self._slots += [
+                tasks.start('ceph-connect', self._connect)
+                for _ in range(missing)
+            ]
 
     def _connect_native(self) -> native.Client:
         client = native.Client(
@@ -368,7 +381,7 @@ class Connections:
                 *self._slots,
                 self._native,
             ]
-            self._slots, self._native = [None] * len(self._slots), None
+            self._slots, self._native = _empty_slots(self._options), None
         begun = [slot for slot in slots if slot is not None]
         for slot in begun:
             slot.add_done_callback(_close_if_there)
@@ -378,18 +391,10 @@ class Connections:
                 slot.result().in_flight.wait(end_s - time.monotonic())
 
 
-def _let_callbacks_return(ioctx: rados.Ioctx) -> None:
-    """Wait until none runs, of those that came before.
-
-    librados crashes if it is shut down while one runs, and it is within one
-    that leave() was called. It calls back one after another: once the last
-    has returned, all have.
-    """
-    ioctx.aio_stat(_ABSENT, _ignore).wait_for_complete_and_cb()
-
-
-def _ignore(*_: object) -> None:
-    """Take no notice."""
+def _empty_slots(
+    options: ceph_options.Options,
+) -> list['futures.Future[Connection] | None']:
+    return [None] * options.connections
 
 
 def _is_useless(slot: 'futures.Future[Any]') -> bool:

@@ -19,7 +19,8 @@ class Options:
     """What applies to every cluster alike.
 
     :ivar connections: TCP streams for data. The send buffer of the kernel
-        (4 MiB as it comes) bounds what one carries over a long link.
+        (4 MiB as it comes) bounds what one carries over a long link: so up
+        to three times as many are made where the round trip is long.
     :ivar timeout_s: how long the monitors and OSDs have to answer
     :ivar idle_s: for how long an unused connection is kept; longer than
         the pauses between two checks, so that an agent's are always warm

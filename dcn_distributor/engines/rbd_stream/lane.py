@@ -53,6 +53,7 @@ class Lane:
 
     :param window_bytes: how much may be under way to the target; two
         thirds as much may be held besides
+    :param far_bytes: how much may be under way to a target that is far
     :param timeout_s: how long a write may take
     :param proves: whether what was written is computed over at rest
     :param zeros: as long as a chunk
@@ -64,6 +65,7 @@ class Lane:
         chunks: chunking.Chunks,
         *,
         window_bytes: int,
+        far_bytes: int,
         timeout_s: float,
         proves: bool,
         zeros: bytes,
@@ -84,7 +86,7 @@ class Lane:
         self.damaged: list[int] = []
         self._chunks = chunks
         self._window_bytes = window_bytes
-        self._room_bytes = int(window_bytes * (1 + _AHEAD))
+        self._ahead_bytes = int(window_bytes * _AHEAD)
         self._proves = proves
         self._zeros = zeros
         self._states = bytearray(len(chunks))
@@ -92,7 +94,11 @@ class Lane:
         self._held: dict[int, int] = {}
         self._held_bytes = 0
         self._flight = flights.Flight(
-            chunks.chunk_bytes, window_bytes, window_bytes, timeout_s
+            chunks.chunk_bytes,
+            window_bytes,
+            window_bytes,
+            timeout_s,
+            far_bytes,
         )
         self._offered: dict[int, Content] = {}
         self._written: dict[int, int] = {}
@@ -130,9 +136,10 @@ class Lane:
     def has_room(self, index: int) -> bool:
         """Tell whether a chunk may be held, too. One always may."""
         length = self._chunks.length(index)
+        under_way_bytes = max(self._window_bytes, self._flight.limit_bytes)
+        room_bytes = under_way_bytes + self._ahead_bytes
         return len(self._offered) < _OFFERS_AT_ONCE and (
-            self._held_bytes == 0
-            or self._held_bytes + length <= self._room_bytes
+            self._held_bytes == 0 or self._held_bytes + length <= room_bytes
         )
 
     def scouted(self, index: int) -> storage.Checksum | None:

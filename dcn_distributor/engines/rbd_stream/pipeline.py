@@ -114,6 +114,7 @@ class Pipeline:
                 number,
                 chunks,
                 window_bytes=rules.window_bytes,
+                far_bytes=flights.far_bytes(rules.window_bytes, lane_count),
                 timeout_s=rules.timeout_s,
                 proves=rules.proves,
                 zeros=self._zeros,
