@@ -21,6 +21,7 @@ from typing import Literal
 
 import pydantic
 
+from dcn_distributor.conf import deployments
 from dcn_distributor.conf import schema
 from dcn_distributor.conf import yaml_files
 from dcn_distributor.core import images
@@ -45,7 +46,7 @@ def load(path: str) -> sites.Sites:
     Whether the files it names are there is not asked: a site that is being
     built must keep no other from its copies.
     """
-    return _to_core(_read(path)[1])
+    return _to_core(read(path)[1])
 
 
 def inspect(path: str) -> tuple[sites.Sites, tuple[str, ...]]:
@@ -53,7 +54,7 @@ def inspect(path: str) -> tuple[sites.Sites, tuple[str, ...]]:
 
     The warnings are one ``FILE:LINE: warning:`` each. Raises as load() does.
     """
-    document, file = _read(path)
+    document, file = read(path)
     warnings = [
         f'{document.line(location)}: warning: {doubt}'
         for location, doubt in _doubts(file)
@@ -61,14 +62,15 @@ def inspect(path: str) -> tuple[sites.Sites, tuple[str, ...]]:
     return _to_core(file), tuple(warnings)
 
 
-def _read(path: str) -> tuple[yaml_files.Document, '_File']:
+def read(path: str) -> tuple[yaml_files.Document, 'File']:
+    """Read and check sites.yaml as it stands. Raises ConfigError."""
     document = yaml_files.read(path)
-    file = schema.validate(document, _File, {})
+    file = schema.validate(document, File, {})
     _check_shared(document, file)
     return document, file
 
 
-def _to_core(file: '_File') -> sites.Sites:
+def _to_core(file: 'File') -> sites.Sites:
     central = file.central
     return sites.Sites(
         images.StoreId(central.store),
@@ -87,7 +89,7 @@ def _to_core(file: '_File') -> sites.Sites:
     )
 
 
-def _cluster(cluster: '_Cluster | None') -> sites.Cluster | None:
+def _cluster(cluster: 'Cluster | None') -> sites.Cluster | None:
     if cluster is None:
         return None
     return sites.Cluster(
@@ -186,7 +188,9 @@ _MISPLACED = {
 }
 
 
-class _Cluster(schema.Model):
+class Cluster(schema.Model):
+    """How the agent reaches a cluster."""
+
     conf: Annotated[str, pydantic.AfterValidator(_conf)]
     user: Annotated[str, pydantic.AfterValidator(_user)] = 'dcn-distributor'
     pool: Annotated[str, pydantic.AfterValidator(_ceph_name)] = 'images'
@@ -205,8 +209,9 @@ class _Central(schema.Model):
     misplaced = _MISPLACED
 
     store: _Store
-    cluster: _Cluster | None = None
+    cluster: Cluster | None = None
     link: _CentralLink = _CentralLink()
+    deploy: deployments.Site | None = None
 
 
 class _Site(schema.Model):
@@ -214,17 +219,21 @@ class _Site(schema.Model):
 
     store: _Store | None = None
     labels: dict[_Label, _Label] = {}
-    cluster: _Cluster | None = None
+    cluster: Cluster | None = None
     link: _Link = _Link()
+    deploy: deployments.Site | None = None
 
 
-class _File(schema.Model):
+class File(schema.Model):
+    """All of sites.yaml."""
+
     version: Literal['1']
+    deploy: deployments.Cloud | None = None
     central: _Central
     sites: dict[_SiteName, _Site]
 
 
-def _check_shared(document: yaml_files.Document, file: _File) -> None:
+def _check_shared(document: yaml_files.Document, file: File) -> None:
     """Refuse what two sites, or a site and central, would share."""
     owners: dict[str, str] = {}
     problems = []
@@ -243,7 +252,7 @@ def _check_shared(document: yaml_files.Document, file: _File) -> None:
         raise yaml_files.error(document.path, problems)
 
 
-def _claims(file: _File) -> Iterator[tuple[str, yaml_files.Location, str]]:
+def _claims(file: File) -> Iterator[tuple[str, yaml_files.Location, str]]:
     """Name what each site has for itself, with the place that says so."""
     yield 'central', ('central', 'store'), _store_claim(file.central.store)
     for name, site in file.sites.items():
@@ -261,8 +270,8 @@ def _store_claim(store: str) -> str:
 
 
 def _clusters(
-    file: _File,
-) -> Iterator[tuple[str, yaml_files.Location, _Cluster]]:
+    file: File,
+) -> Iterator[tuple[str, yaml_files.Location, Cluster]]:
     """Name the clusters, whose they are and where they stand."""
     if file.central.cluster:
         yield 'central', ('central', 'cluster'), file.central.cluster
@@ -271,7 +280,7 @@ def _clusters(
             yield f'site {name}', ('sites', name, 'cluster'), site.cluster
 
 
-def _doubts(file: _File) -> Iterator[tuple[yaml_files.Location, str]]:
+def _doubts(file: File) -> Iterator[tuple[yaml_files.Location, str]]:
     """Say what rbd-stream would lack here and now."""
     clusters = list(_clusters(file))
     if clusters and not file.central.cluster:

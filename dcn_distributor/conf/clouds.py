@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""sites.yaml as `dcn-distributor bootstrap` reads it: sites and stacks."""
+
+from dcn_distributor.conf import deployments
+from dcn_distributor.conf import schema
+from dcn_distributor.conf import sites as sites_file
+from dcn_distributor.conf import yaml_files
+from dcn_distributor.core import cephx
+from dcn_distributor.core import images
+from dcn_distributor.core import sites
+from dcn_distributor.core import stack_checks
+from dcn_distributor.core import stacks
+
+
+def load(path: str) -> stacks.Cloud:
+    """Read sites.yaml. Raises ConfigError with everything wrong in it."""
+    document, file = sites_file.read(path)
+    deploys = {sites.CENTRAL: file.central.deploy} | {
+        sites.SiteName(name): site.deploy for name, site in file.sites.items()
+    }
+    missing = [name for name, deploy in deploys.items() if deploy is None]
+    if missing:
+        raise yaml_files.error(
+            path,
+            [
+                yaml_files.Problem(
+                    *_at(document, _path(name)),
+                    f"{name} has no 'deploy': bootstrap needs to know its "
+                    'stacks, cluster and Glance',
+                )
+                for name in missing
+            ],
+        )
+    cloud = _cloud(file)
+    problems = stack_checks.check(cloud)
+    if problems:
+        raise yaml_files.error(
+            path,
+            [
+                yaml_files.Problem(*_at(document, each.path), each.message)
+                for each in problems
+            ],
+        )
+    return cloud
+
+
+def _at(
+    document: yaml_files.Document, path: tuple[str, ...]
+) -> tuple[int, int]:
+    """Find a value, or what is nearest to it if it is not there."""
+    problem = schema.problem_at(document, path, '')
+    return problem.line, problem.column
+
+
+def _path(name: str) -> tuple[str, ...]:
+    return ('central',) if name == sites.CENTRAL else ('sites', name)
+
+
+def _cloud(file: sites_file.File) -> stacks.Cloud:
+    whole = file.deploy or deployments.Cloud()
+    central = file.central
+    described = [
+        _site(sites.CENTRAL, 0, central.store, central.cluster, central.deploy)
+    ]
+    described += [
+        _site(
+            sites.SiteName(name),
+            number,
+            site.store or name,
+            site.cluster,
+            site.deploy,
+        )
+        for number, (name, site) in enumerate(file.sites.items())
+    ]
+    tripleo, rhoso = whole.tripleo, whole.rhoso
+    return stacks.Cloud(
+        tuple(described),
+        whole.user,
+        tuple(whole.import_methods),
+        stacks.Tripleo(
+            tripleo.home,
+            tripleo.templates,
+            tripleo.environments,
+            tripleo.network_data,
+        ),
+        stacks.Rhoso(
+            rhoso.namespace,
+            rhoso.control_plane,
+            rhoso.storage_class,
+            rhoso.storage_request,
+        ),
+    )
+
+
+def _site(
+    name: sites.SiteName,
+    number: int,
+    store: str,
+    cluster: sites_file.Cluster | None,
+    deploy: deployments.Site | None,
+) -> stacks.Site:
+    deploy = deploy or deployments.Site()
+    number = number if deploy.number is None else deploy.number
+    return stacks.Site(
+        name,
+        images.StoreId(store),
+        deploy.az or name,
+        tuple(
+            stacks.Stack(
+                stack_name, stacks.Kind(stack.kind), number, _roles(stack)
+            )
+            for stack_name, stack in deploy.stacks.items()
+        ),
+        _glance(store, deploy.glance),
+        _ceph(name, cluster, deploy.ceph),
+    )
+
+
+def _roles(stack: deployments.Stack) -> tuple[stacks.Role, ...]:
+    return tuple(
+        stacks.Role(name, role.count, role.tag or name.lower(), role.nodes)
+        for name, role in stack.roles.items()
+    )
+
+
+def _glance(store: str, glance: deployments.Glance) -> stacks.Glance:
+    backend = stacks.Backend(glance.backend)
+    cache = glance.cache
+    return stacks.Glance(
+        backend,
+        glance.description or f'{store} {backend.value} glance store',
+        glance.url.rstrip('/') if glance.url else None,
+        stacks.Cache(cache.directory, cache.max_size) if cache else None,
+        glance.data,
+    )
+
+
+def _ceph(
+    site: sites.SiteName,
+    cluster: sites_file.Cluster | None,
+    ceph: deployments.Ceph | None,
+) -> stacks.Ceph | None:
+    if ceph is None:
+        return None
+    key_type = None
+    if ceph.key_type != 'auto':
+        key_type = cephx.KeyType[ceph.key_type.upper()]
+    pools = tuple(ceph.pools)
+    if cluster is not None and cluster.pool in pools:
+        # That of Glance comes first.
+        rest = (pool for pool in pools if pool != cluster.pool)
+        pools = (cluster.pool, *rest)
+    return stacks.Ceph(
+        ceph.name or site,
+        ceph.owner == 'external',
+        cluster.fsid if cluster else None,
+        tuple(ceph.monitors or ()),
+        pools,
+        key_type,
+        cluster.user if cluster else None,
+    )

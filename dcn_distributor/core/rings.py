@@ -1,0 +1,125 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What bootstrap remembers of clusters: their facts and issued secrets."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from dcn_distributor import exceptions
+from dcn_distributor.core import cephx
+from dcn_distributor.core import grants
+from dcn_distributor.core import sites
+from dcn_distributor.core import stacks
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one site's cluster.
+
+    :ivar monitors: as ``mon host`` wants them
+    :ivar entities: by name, as ``client.glance``
+    """
+
+    fsid: str | None = None
+    monitors: tuple[str, ...] = ()
+    entities: Mapping[str, cephx.Entity] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def with_entity(self, entity: cephx.Entity) -> 'Known':
+        """Give it with an entity added, or replaced."""
+        return dataclasses.replace(
+            self, entities={**self.entities, entity.name: entity}
+        )
+
+    def without_entity(self, name: str) -> 'Known':
+        """Give it without an entity."""
+        return dataclasses.replace(
+            self,
+            entities={k: e for k, e in self.entities.items() if k != name},
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ring:
+    """What is known of all clusters, by site."""
+
+    clusters: Mapping[sites.SiteName, Known] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def of(self, site: sites.SiteName) -> Known:
+        """What is known of one; nothing at first."""
+        return self.clusters.get(site, Known())
+
+    def replacing(self, site: sites.SiteName, known: Known) -> 'Ring':
+        """Give it with other knowledge of one."""
+        return Ring({**self.clusters, site: known})
+
+    def entity(self, grant: grants.Grant) -> cephx.Entity | None:
+        """The entity that was issued for a grant, if it was."""
+        return self.of(grant.site).entities.get(grant.entity)
+
+
+def resolve(cloud: stacks.Cloud, ring: Ring) -> stacks.Cloud:
+    """Fill in what sites.yaml leaves open: fsids and monitors.
+
+    Raises ConfigError where both say something else.
+    """
+    problems = []
+    resolved = []
+    for site in cloud.sites:
+        known = ring.of(site.name)
+        ceph = site.ceph
+        if ceph is not None:
+            if ceph.fsid and known.fsid and ceph.fsid != known.fsid:
+                problems.append(
+                    f'{site.name}: sites.yaml says fsid {ceph.fsid}, and the '
+                    f'cluster that was found there has {known.fsid}: correct '
+                    "the file, or forget the other with 'bootstrap remove'"
+                )
+            ceph = dataclasses.replace(
+                ceph,
+                fsid=ceph.fsid or known.fsid,
+                monitors=ceph.monitors or known.monitors,
+            )
+        resolved.append(dataclasses.replace(site, ceph=ceph))
+    if problems:
+        raise exceptions.ConfigError(*problems)
+    return dataclasses.replace(cloud, sites=tuple(resolved))
+
+
+def missing(cloud: stacks.Cloud, ring: Ring) -> tuple[str, ...]:
+    """Say what has to be known before files can be rendered."""
+    found = []
+    for site, ceph in resolve(cloud, ring).clusters():
+        if not site.has_store:
+            continue
+        if ceph.fsid is None:
+            found.append(
+                f"{site.name}: the cluster's fsid is not known: add it to "
+                'sites.yaml (cluster.fsid), or read it from the cluster with '
+                "'bootstrap adopt'"
+            )
+        if not ceph.monitors:
+            found.append(
+                f"{site.name}: the cluster's monitors are not known: add them "
+                'to sites.yaml (deploy.ceph.monitors), or read them from the '
+                "cluster with 'bootstrap adopt'"
+            )
+    found += [
+        f'{grant.site}: there is no secret for {grant.entity} yet: '
+        f"'bootstrap keys' makes it"
+        for grant in grants.wanted(cloud)
+        if ring.entity(grant) is None
+    ]
+    return tuple(found)
