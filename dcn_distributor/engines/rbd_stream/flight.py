@@ -22,9 +22,9 @@ long calls take decides how many there may be:
    tells nothing new then.
 2. When as many bytes as may be under way have come through one after
    another, each chunk within an eighth of the time-out, one more may be.
-3. When even the quickest chunk takes longer than within one country, it is
-   far, and what fills a link grows with the round trip: so then more may be
-   under way, in proportion; but never so much that it would take half the
+3. When even the quickest chunk of the first window takes longer than within
+   one country, it is far, and what fills a link grows with the round trip: so
+   then more may be under way, in proportion; but never so much that it would take half the
    time-out if that chunk's time were all the link's.
 """
 
@@ -76,6 +76,7 @@ class Flight:
         self._far_bytes = far_bytes
         self._timeout_s = timeout_s
         self._quickest_s = math.inf
+        self._ended_bytes = 0
         self._under_way: dict[int, tuple[int, float]] = {}
         self._bytes = 0
         self._quick_bytes = 0
@@ -99,8 +100,9 @@ class Flight:
         length, begun_s = self._under_way.pop(index)
         self._bytes -= length
         took_s = now - begun_s
-        if took_s < self._quickest_s:
-            self._quickest_s = max(took_s, _TICK_S)
+        self._quickest_s = min(self._quickest_s, max(took_s, _TICK_S))
+        self._ended_bytes += length
+        if self._ended_bytes >= self._near_bytes:
             self._reach()
         if took_s < self._timeout_s * _SHORT:
             self._quick_bytes += length

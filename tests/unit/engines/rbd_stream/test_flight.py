@@ -32,6 +32,10 @@ def _pass(flight: flights.Flight, *took_s: float) -> None:
         flight.end(index, each_s)
 
 
+def _pass_window(flight: flights.Flight, each_s: float) -> None:
+    _pass(flight, *[each_s] * (WINDOW // CHUNK))
+
+
 def test_near_link_gets_no_more_than_the_window() -> None:
     flight = _flight()
 
@@ -40,26 +44,29 @@ def test_near_link_gets_no_more_than_the_window() -> None:
     assert flight.limit_bytes == WINDOW
 
 
-def test_far_link_is_filled_at_once_in_proportion() -> None:
+def test_far_link_is_filled_after_a_window_in_proportion() -> None:
     flight = _flight()
 
-    _pass(flight, 1.5 * flights.NEAR_S)
+    _pass(flight, *[1.5 * flights.NEAR_S] * (WINDOW // CHUNK - 1))
 
+    assert flight.limit_bytes == WINDOW
+    _pass(flight, 1.5 * flights.NEAR_S)
     assert flight.limit_bytes == 1.5 * WINDOW
 
 
 def test_very_far_link_gets_what_it_may() -> None:
     flight = _flight()
 
-    _pass(flight, 4 * flights.NEAR_S)
+    _pass_window(flight, 4 * flights.NEAR_S)
 
     assert flight.limit_bytes == FAR
 
 
-def test_first_chunk_may_have_been_late() -> None:
+def test_one_quick_chunk_is_enough_to_be_near() -> None:
     flight = _flight()
 
-    _pass(flight, 4 * flights.NEAR_S, flights.NEAR_S / 4)
+    _pass(flight, flights.NEAR_S / 4)
+    _pass_window(flight, 4 * flights.NEAR_S)
 
     assert flight.limit_bytes == WINDOW
 
@@ -68,7 +75,7 @@ def test_slow_link_is_not_taken_for_a_far_one() -> None:
     """Twice as much under way would come close to the time-out."""
     flight = _flight()
 
-    _pass(flight, 1.5)
+    _pass_window(flight, 1.5)
 
     assert flight.limit_bytes == WINDOW
 
@@ -86,7 +93,7 @@ def test_far_link_is_left_alone_while_calls_take_long() -> None:
 
 def test_calls_that_take_long_halve_it_wherever_it_goes() -> None:
     flight = _flight()
-    _pass(flight, 4 * flights.NEAR_S)
+    _pass_window(flight, 4 * flights.NEAR_S)
 
     _pass(flight, TIMEOUT_S / 2)
 
@@ -96,7 +103,7 @@ def test_calls_that_take_long_halve_it_wherever_it_goes() -> None:
 def test_nothing_is_far_if_nobody_allows_it() -> None:
     flight = _flight(far_bytes=0)
 
-    _pass(flight, 4 * flights.NEAR_S)
+    _pass_window(flight, 4 * flights.NEAR_S)
 
     assert flight.limit_bytes == WINDOW
 
