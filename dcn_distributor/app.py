@@ -23,6 +23,7 @@ from dcn_distributor.clients.bus import control
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites
+from dcn_distributor.core import authorities
 from dcn_distributor.core import choosing
 from dcn_distributor.core import images
 from dcn_distributor.core import policies
@@ -82,6 +83,16 @@ def cluster_maker(tuning: transfers.Tuning) -> Connect:
         )
 
     return connect
+
+
+def connect_authority(admin_conf: str) -> authorities.Authority:
+    """Connect to a cluster as client.admin; rados is loaded for that.
+
+    Raises ConfigError, ClusterUnavailable, AccessDenied.
+    """
+    from dcn_distributor.clients.ceph import authority
+
+    return authority.Authority(admin_conf)
 
 
 def build_agent(

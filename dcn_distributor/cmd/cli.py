@@ -42,6 +42,11 @@ BROKEN_PIPE = 141
 
 # What is imported when it is run, or its help asked for.
 COMMANDS = {
+    'bootstrap keys': 'dcn_distributor.cmd.bootstrap_keys:Keys',
+    'bootstrap keys retire': 'dcn_distributor.cmd.bootstrap_keys:Retire',
+    'bootstrap keys revoke': 'dcn_distributor.cmd.bootstrap_keys:Revoke',
+    'bootstrap keys rotate': 'dcn_distributor.cmd.bootstrap_keys:Rotate',
+    'bootstrap render': 'dcn_distributor.cmd.bootstrap_render:Render',
     'clean': 'dcn_distributor.cmd.clean:Clean',
     'copy': 'dcn_distributor.cmd.copy:Copy',
     'explain': 'dcn_distributor.cmd.explain:Explain',

@@ -15,7 +15,6 @@ Here is what each value by itself must be. What they must be together is
 checked in core.stack_checks.
 """
 
-import ipaddress
 import re
 from typing import Annotated
 from typing import Literal
@@ -23,6 +22,7 @@ from typing import Literal
 import pydantic
 
 from dcn_distributor.conf import schema
+from dcn_distributor.core import monitors
 from dcn_distributor.core import sizes
 from dcn_distributor.core import text
 
@@ -32,8 +32,9 @@ _TAG = re.compile(r'[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?')
 _USER = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?')
 _CLUSTER = re.compile(r'[A-Za-z0-9]{1,63}')
 _COUNT = re.compile(r'[0-9]{1,4}')
+_NODE = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._~-]{0,253}[A-Za-z0-9])?')
+_POOL = re.compile(r'[A-Za-z0-9.][A-Za-z0-9._-]{0,127}')
 _URL = re.compile(r'https?://[^\s/?#@]+(?:/[^\s?#]*)?')
-_ADDRESS_PORT = re.compile(r'(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[^:]+)):[0-9]{1,5}')
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> object:
@@ -71,42 +72,24 @@ def _path(path: str) -> str:
     return path.rstrip('/') or '/'
 
 
-def _monitor(address: str) -> str:
-    """Check one monitor, as ``mon host`` of ceph.conf takes it.
-
-    An address, one with a port, or ``[v2:ADDRESS:PORT,v1:ADDRESS:PORT]``
-    with or without the ``/0`` that the monitors themselves print.
-    """
-    parts = [address]
-    if address.startswith('[v'):
-        parts = [
-            part.strip().removeprefix('v1:').removeprefix('v2:').split('/')[0]
-            for part in address.removeprefix('[').removesuffix(']').split(',')
-        ]
-        if not address.endswith(']'):
-            raise _no_monitor(address)
-    for part in parts:
-        found = _ADDRESS_PORT.fullmatch(part)
-        bare = part.removeprefix('[').removesuffix(']')
-        try:
-            ipaddress.ip_address(
-                (found['v6'] or found['v4']) if found else bare
-            )
-        except ValueError:
-            raise _no_monitor(address) from None
-    return address
-
-
-def _no_monitor(address: str) -> text.Malformed:
-    return text.Malformed(
-        'expected the address of a monitor, such as 172.16.11.45, '
-        '[fd00::45]:3300 or [v2:172.16.11.45:3300,v1:172.16.11.45:6789], '
-        f'found {text.quote(address)}'
-    )
+def _line(value: str) -> str:
+    """Check what becomes a line of an INI file."""
+    if not schema.not_blank(value).isprintable():
+        raise text.Malformed(
+            f'expected one line of text, found {text.quote(value)}'
+        )
+    return value
 
 
 _Name = Annotated[
     str, _matching(_NAME, "letters, digits, '_' and '-' for a name")
+]
+_Node = Annotated[
+    str,
+    _matching(_NODE, "letters, digits, '.', '_', '~' and '-' for a node"),
+]
+_Pool = Annotated[
+    str, _matching(_POOL, "letters, digits, '.', '_' and '-' for a pool")
 ]
 _RoleName = Annotated[
     str, _matching(_ROLE, 'letters and digits for the name of a role')
@@ -134,7 +117,8 @@ _Url = Annotated[str, _matching(_URL, 'a URL such as http://10.0.0.5:9292')]
 _Count = Annotated[int, pydantic.PlainValidator(_count)]
 _Size = Annotated[int, pydantic.PlainValidator(_size)]
 _Path = Annotated[str, pydantic.AfterValidator(_path)]
-_Monitor = Annotated[str, pydantic.AfterValidator(_monitor)]
+_Monitor = Annotated[str, pydantic.AfterValidator(monitors.check)]
+_Line = Annotated[str, pydantic.AfterValidator(_line)]
 _ImportMethod = Literal[
     'glance-direct', 'web-download', 'copy-image', 'glance-download'
 ]
@@ -145,7 +129,7 @@ class Role(schema.Model):
 
     count: _Count = 1
     tag: _Tag | None = None
-    nodes: tuple[_Name, ...] = ()
+    nodes: tuple[_Node, ...] = ()
 
 
 class Stack(schema.Model):
@@ -161,8 +145,9 @@ class Ceph(schema.Model):
     name: _ClusterName | None = None
     owner: Literal['own', 'external'] = 'own'
     monitors: schema.OneOrMore[_Monitor] | None = None
-    pools: schema.OneOrMore[_Name] = ('images', 'volumes', 'vms')
+    pools: schema.OneOrMore[_Pool] = ('images', 'volumes', 'vms')
     key_type: Literal['auto', 'aes', 'aes256k'] = 'auto'
+    admin_conf: _Path | None = None
 
 
 class Cache(schema.Model):
@@ -176,7 +161,7 @@ class Glance(schema.Model):
     """A site's glance-api."""
 
     backend: Literal['rbd', 'swift'] = 'rbd'
-    description: schema.Text | None = None
+    description: _Line | None = None
     url: _Url | None = None
     cache: Cache | None = None
     data: _Path = '/var/lib/glance'
@@ -207,7 +192,7 @@ class Rhoso(schema.Model):
     namespace: _Name = 'openstack'
     control_plane: _Name = 'openstack'
     storage_class: _Name = 'local-storage'
-    storage_request: schema.Text = '20G'
+    storage_request: _Line = '20G'
 
 
 class Cloud(schema.Model):

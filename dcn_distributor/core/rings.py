@@ -26,7 +26,10 @@ class Known:
     """What is known of one site's cluster.
 
     :ivar monitors: as ``mon host`` wants them
-    :ivar entities: by name, as ``client.glance``
+    :ivar entities: by the entity of their grant, as ``client.glance``; one
+        that was rotated is called otherwise itself
+    :ivar retiring: entities that others have taken the place of, to be
+        revoked when nobody uses them any more
     """
 
     fsid: str | None = None
@@ -34,18 +37,24 @@ class Known:
     entities: Mapping[str, cephx.Entity] = dataclasses.field(
         default_factory=dict
     )
+    retiring: tuple[str, ...] = ()
 
-    def with_entity(self, entity: cephx.Entity) -> 'Known':
-        """Give it with an entity added, or replaced."""
+    def with_entity(
+        self, entity: cephx.Entity, grant: str | None = None
+    ) -> 'Known':
+        """Give it with an entity added, or replaced.
+
+        `grant` is the entity that was granted, if this one's name is another.
+        """
         return dataclasses.replace(
-            self, entities={**self.entities, entity.name: entity}
+            self, entities={**self.entities, grant or entity.name: entity}
         )
 
-    def without_entity(self, name: str) -> 'Known':
+    def without_entity(self, grant: str) -> 'Known':
         """Give it without an entity."""
         return dataclasses.replace(
             self,
-            entities={k: e for k, e in self.entities.items() if k != name},
+            entities={k: e for k, e in self.entities.items() if k != grant},
         )
 
 
@@ -73,24 +82,31 @@ class Ring:
 def resolve(cloud: stacks.Cloud, ring: Ring) -> stacks.Cloud:
     """Fill in what sites.yaml leaves open: fsids and monitors.
 
-    Raises ConfigError where both say something else.
+    Raises ConfigError where both say something else, and for a cluster that
+    is that of two sites.
     """
     problems = []
     resolved = []
+    owners: dict[str, sites.SiteName] = {}
     for site in cloud.sites:
         known = ring.of(site.name)
         ceph = site.ceph
         if ceph is not None:
-            if ceph.fsid and known.fsid and ceph.fsid != known.fsid:
+            found = known.fsid.lower() if known.fsid else None
+            if ceph.fsid and found and ceph.fsid != found:
                 problems.append(
                     f'{site.name}: sites.yaml says fsid {ceph.fsid}, and the '
-                    f'cluster that was found there has {known.fsid}: correct '
+                    f'cluster that was found there has {found}: correct '
                     "the file, or forget the other with 'bootstrap remove'"
                 )
+            fsid = ceph.fsid or found
+            if fsid and owners.setdefault(fsid, site.name) != site.name:
+                problems.append(
+                    f'{site.name}: fsid {fsid} is already that of '
+                    f'{owners[fsid]}: two sites cannot have the same cluster'
+                )
             ceph = dataclasses.replace(
-                ceph,
-                fsid=ceph.fsid or known.fsid,
-                monitors=ceph.monitors or known.monitors,
+                ceph, fsid=fsid, monitors=ceph.monitors or known.monitors
             )
         resolved.append(dataclasses.replace(site, ceph=ceph))
     if problems:

@@ -86,6 +86,7 @@ class Ceph:
     :ivar pools: of RBD images, that of Glance first
     :ivar key_type: None to have the cluster asked what it takes
     :ivar agent_user: the cephx user of the agent here, without ``client.``
+    :ivar admin_conf: the ceph.conf, on this host, of who may issue keys
     """
 
     name: str
@@ -95,6 +96,7 @@ class Ceph:
     pools: tuple[str, ...]
     key_type: cephx.KeyType | None = None
     agent_user: str | None = None
+    admin_conf: str | None = None
 
     @property
     def image_pool(self) -> str:

@@ -24,8 +24,8 @@ long calls take decides how many there may be:
    another, each chunk within an eighth of the time-out, one more may be.
 3. When even the quickest chunk of the first window takes longer than within
    one country, it is far, and what fills a link grows with the round trip: so
-   then more may be under way, in proportion; but never so much that it would take half the
-   time-out if that chunk's time were all the link's.
+   then more may be under way, in proportion; but never so much that it would
+   take half the time-out if that chunk's time were all the link's.
 """
 
 import math

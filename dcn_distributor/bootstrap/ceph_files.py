@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Render /etc/ceph for the hosts of each site: confs and keyrings.
+
+A keyring is named in the conf, for the user that a host has there: clients of
+a cluster that is not called ``ceph`` would not find it by themselves in every
+release (tripleo: CephExternalMultiConfig, ceph_conf_overrides).
+"""
+
+from collections.abc import Iterator
+
+from dcn_distributor.bootstrap import ini
+from dcn_distributor.core import cephx
+from dcn_distributor.core import grants
+from dcn_distributor.core import renderings
+from dcn_distributor.core import rings
+from dcn_distributor.core import sites
+from dcn_distributor.core import stacks
+
+AGENT = 'agent'
+
+
+def render(
+    cloud: stacks.Cloud, ring: rings.Ring, etc: str = '/etc/ceph'
+) -> tuple[renderings.File, ...]:
+    """Render them: ``<site>/`` for its hosts, and ``agent/`` for the agent's.
+
+    `cloud` is resolved, and nothing is missing. `etc` is where the files will
+    be on the hosts.
+    """
+    files = [
+        file
+        for site in cloud.sites
+        for grant in grants.held_by(cloud, site)
+        if grant.user == cloud.user
+        for file in _pair(cloud, ring, grant, site.name, etc)
+    ]
+    files += [
+        file
+        for grant in grants.wanted(cloud)
+        if grant.user != cloud.user
+        for file in _pair(cloud, ring, grant, AGENT, etc)
+    ]
+    return tuple(files)
+
+
+def conf(ceph: stacks.Ceph, entity: cephx.Entity, etc: str) -> str:
+    """Write the ceph.conf of a client."""
+    return ini.write(
+        {
+            'global': {'fsid': ceph.fsid, 'mon_host': ceph.mon_host},
+            'client': {'keyring': f'{etc}/{keyring_name(ceph, entity)}'},
+        }
+    )
+
+
+def keyring_name(ceph: stacks.Ceph, entity: cephx.Entity) -> str:
+    """Give the name of a keyring file, as clients look for it."""
+    return f'{ceph.name}.{entity.name}.keyring'
+
+
+def _pair(
+    cloud: stacks.Cloud,
+    ring: rings.Ring,
+    grant: grants.Grant,
+    directory: sites.SiteName | str,
+    etc: str,
+) -> Iterator[renderings.File]:
+    ceph = cloud.site(grant.site).ceph
+    entity = ring.entity(grant)
+    assert ceph is not None
+    assert entity is not None
+    directory = f'{directory}/etc/ceph'
+    yield renderings.File(
+        f'{directory}/{ceph.name}.conf', conf(ceph, entity, etc)
+    )
+    yield renderings.File(
+        f'{directory}/{keyring_name(ceph, entity)}',
+        cephx.keyring([entity]),
+        is_secret=True,
+    )

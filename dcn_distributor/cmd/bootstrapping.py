@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the commands of `dcn-distributor bootstrap` have in common."""
+
+import argparse
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from dcn_distributor import app as composition
+from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import state_file
+from dcn_distributor.core import authorities
+from dcn_distributor.core import rings
+from dcn_distributor.core import stacks
+
+STATE = '/var/lib/dcn_distributor/bootstrap.json'
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what is read."""
+    parser.add_argument(
+        '--sites', metavar='FILE', help='instead of sites_file'
+    )
+    parser.add_argument(
+        '--state',
+        metavar='FILE',
+        default=STATE,
+        help='where issued secrets are kept, for its owner only '
+        f'(default: {STATE})',
+    )
+
+
+def add_site(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a part of the cloud."""
+    parser.add_argument(
+        '--site',
+        metavar='SITE',
+        action='append',
+        default=[],
+        help='only this one; may be repeated',
+    )
+
+
+def load(app: Any, parsed: argparse.Namespace) -> stacks.Cloud:
+    """Read the cloud. Raises ConfigError."""
+    # pydantic and ruamel.yaml take a third of the time of --help.
+    from dcn_distributor.conf import clouds
+
+    path = parsed.sites
+    if path is None:
+        _, settings = app.read_configuration()
+        path = settings.sites_file
+    return clouds.load(path)
+
+
+def chosen(
+    cloud: stacks.Cloud, parsed: argparse.Namespace
+) -> tuple[stacks.Site, ...]:
+    """Give the sites of --site, or all. Raises ConfigError."""
+    unknown = set(parsed.site) - {site.name for site in cloud.sites}
+    if unknown:
+        known = ', '.join(site.name for site in cloud.sites)
+        raise exceptions.ConfigError(
+            f'--site {sorted(unknown)[0]}: there is no such site; there are: '
+            f'{known}'
+        )
+    return tuple(
+        site
+        for site in cloud.sites
+        if not parsed.site or site.name in parsed.site
+    )
+
+
+def resolved(cloud: stacks.Cloud, ring: rings.Ring) -> stacks.Cloud:
+    """Fill in what is known by now. Raises ConfigError if it is not all."""
+    missing = rings.missing(cloud, ring)
+    if missing:
+        raise exceptions.ConfigError(*missing)
+    return rings.resolve(cloud, ring)
+
+
+def ring_of(parsed: argparse.Namespace) -> rings.Ring:
+    """Read what was issued. Raises ConfigError."""
+    return state_file.StateFile(parsed.state).load()
+
+
+@contextlib.contextmanager
+def authority(
+    site: stacks.Site,
+) -> Iterator[authorities.Authority | None]:
+    """Connect as who may issue keys; None if the site names nobody.
+
+    Raises ConfigError, ClusterUnavailable, AccessDenied.
+    """
+    if site.ceph is None or site.ceph.admin_conf is None:
+        yield None
+        return
+    connected = composition.connect_authority(site.ceph.admin_conf)
+    try:
+        yield connected
+    finally:
+        connected.close()
+
+
+def needed(
+    site: stacks.Site, found: authorities.Authority | None
+) -> authorities.Authority:
+    """Give it. Raises ConfigError if there is none."""
+    if found is None:
+        raise exceptions.ConfigError(
+            f'{site.name}: nobody here may change its keys: name a ceph.conf '
+            'with a key of client.admin in deploy.ceph.admin_conf'
+        )
+    return found

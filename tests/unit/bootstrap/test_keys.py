@@ -1,0 +1,241 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Keys are issued once, handed over, and nothing is lost on the way."""
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import keys
+from dcn_distributor.core import cephx
+from dcn_distributor.core import grants
+from dcn_distributor.core import rings
+from tests.fakes import authorities
+from tests.unit.bootstrap import samples
+
+CLOUD = samples.load('multi-ceph')
+SITE = CLOUD.site('dcn0')
+WANTED = grants.of_cluster(CLOUD, SITE)
+GRANT = WANTED[0]
+
+
+def _make(key_type: cephx.KeyType) -> cephx.Secret:
+    return cephx.make_secret(key_type, bytes(key_type.key_bytes), 1)
+
+
+def _issue(
+    known: rings.Known, authority: authorities.FakeAuthority | None
+) -> rings.Known:
+    for change in keys.due(keys.work_out(SITE, WANTED, known, authority)):
+        known = keys.apply(change, known, authority, _make, None)
+    return known
+
+
+def _actions(
+    known: rings.Known, authority: authorities.FakeAuthority | None
+) -> set[keys.Action]:
+    return {
+        change.action
+        for change in keys.work_out(SITE, WANTED, known, authority)
+    }
+
+
+def _agree(known: rings.Known, authority: authorities.FakeAuthority) -> bool:
+    return all(
+        authority.find(known.entities[grant.entity].name)
+        == known.entities[grant.entity]
+        for grant in WANTED
+    )
+
+
+@pytest.mark.parametrize('is_there', [True, False])
+def test_second_run_changes_nothing(is_there: bool) -> None:
+    authority = authorities.FakeAuthority() if is_there else None
+
+    known = _issue(rings.Known(), authority)
+
+    assert set(known.entities) == {grant.entity for grant in WANTED}
+    assert _actions(known, authority) == {keys.Action.NONE}
+    assert _issue(known, authority) == known
+
+
+def test_secret_made_ahead_is_imported_when_the_cluster_is_there() -> None:
+    known = _issue(rings.Known(), None)
+    authority = authorities.FakeAuthority()
+
+    assert _actions(known, authority) == {keys.Action.IMPORT}
+    assert _issue(known, authority) == known
+    assert _agree(known, authority)
+
+
+def test_what_a_cluster_has_already_is_kept() -> None:
+    authority = authorities.FakeAuthority()
+    present = authority.create(GRANT.entity, GRANT.caps, None)
+
+    known = _issue(rings.Known(), authority)
+
+    assert known.entities[GRANT.entity] == present
+    assert _agree(known, authority)
+
+
+def test_cluster_is_believed_if_its_secret_is_another() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    other = cephx.Entity(GRANT.entity, _make(cephx.KeyType.AES), GRANT.caps)
+    authority.put(other)
+
+    assert keys.Action.RENEW in _actions(known, authority)
+    known = _issue(known, authority)
+
+    assert known.entities[GRANT.entity] == other
+
+
+def test_other_caps_are_set_right() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    authority.set_caps(GRANT.entity, {'mon': 'allow *'})
+
+    assert keys.Action.SET_CAPS in _actions(known, authority)
+    _issue(known, authority)
+
+    found = authority.find(GRANT.entity)
+    assert found is not None
+    assert cephx.same_caps(found.caps, GRANT.caps)
+
+
+def test_caps_of_an_adopted_key_are_set_right_at_once() -> None:
+    authority = authorities.FakeAuthority()
+    authority.create(GRANT.entity, {'mon': 'allow *'}, None)
+
+    known = _issue(rings.Known(), authority)
+
+    assert _actions(known, authority) == {keys.Action.NONE}
+
+
+def test_key_of_an_external_cluster_is_not_invented() -> None:
+    cloud = samples.load('external-ceph')
+    site = cloud.site('dcn1')
+
+    with pytest.raises(exceptions.ConfigError, match='administrator'):
+        keys.work_out(
+            site, grants.of_cluster(cloud, site), rings.Known(), None
+        )
+
+
+def test_both_keys_serve_until_the_old_one_is_retired() -> None:
+    authority = authorities.FakeAuthority()
+    before = _issue(rings.Known(), authority)
+
+    known = keys.rotate(GRANT, before, authority, None)
+
+    old, new = before.entities[GRANT.entity], known.entities[GRANT.entity]
+    assert old.secret != new.secret
+    assert cephx.same_caps(old.caps, new.caps)
+    assert authority.find(old.name) == old
+    assert authority.find(new.name) == new
+    assert _actions(known, authority) == {keys.Action.NONE}
+
+    known = keys.retire(GRANT, known, authority)
+
+    assert authority.find(old.name) is None
+    assert authority.find(new.name) == new
+    assert known.retiring == ()
+    assert keys.retire(GRANT, known, authority) == known
+
+
+def test_rotation_waits_for_the_one_before_it() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    known = keys.rotate(GRANT, known, authority, None)
+
+    with pytest.raises(exceptions.ConfigError, match='still has to be'):
+        keys.rotate(GRANT, known, authority, None)
+
+
+def test_rotation_that_was_cut_off_gives_the_same_successor() -> None:
+    authority = authorities.FakeAuthority()
+    before = _issue(rings.Known(), authority)
+    authority.fault = exceptions.ClusterUnavailable('the answer is lost')
+    with pytest.raises(exceptions.ClusterUnavailable):
+        keys.rotate(GRANT, before, authority, None)
+
+    known = keys.rotate(GRANT, before, authority, None)
+
+    names = {n for n in authority.entities if n.startswith(GRANT.entity)}
+    assert names == {GRANT.entity, keys.current(GRANT, known)}
+
+
+@given(st.integers(1, 12))
+def test_successors_are_numbered(times: int) -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    for _ in range(times):
+        known = keys.rotate(GRANT, known, authority, None)
+        known = keys.retire(GRANT, known, authority)
+
+    assert keys.current(GRANT, known) == f'{GRANT.entity}-r{times}'
+    mine = [n for n in authority.entities if n.startswith(GRANT.entity)]
+    assert mine == [keys.current(GRANT, known)]
+
+
+@pytest.mark.parametrize('name', ['client.a', 'client.a-r', 'client.a-rx1'])
+def test_names_that_only_look_like_successors_get_one(name: str) -> None:
+    assert keys.successor(name) == f'{name}-r1'
+
+
+def test_revoked_key_is_gone_with_all_before_it() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    known = keys.rotate(GRANT, known, authority, None)
+
+    known = keys.revoke(GRANT, known, authority)
+
+    assert not [n for n in authority.entities if n.startswith(GRANT.entity)]
+    assert GRANT.entity not in known.entities
+    other = WANTED[1].entity
+    assert authority.find(other) == known.entities[other]
+
+
+@pytest.mark.parametrize('steps', range(1, 4))
+def test_run_that_was_cut_off_goes_on_where_it_stopped(steps: int) -> None:
+    authority = authorities.FakeAuthority()
+    known = rings.Known()
+    changes = list(keys.due(keys.work_out(SITE, WANTED, known, authority)))
+    for change in changes[: steps - 1]:
+        known = keys.apply(change, known, authority, _make, None)
+    if steps <= len(changes):
+        authority.fault = exceptions.ClusterUnavailable('the answer is lost')
+        with pytest.raises(exceptions.ClusterUnavailable):
+            keys.apply(changes[steps - 1], known, authority, _make, None)
+
+    known = _issue(known, authority)
+
+    assert _agree(known, authority)
+    assert len(authority.entities) == len(WANTED)
+
+
+def test_type_of_key_must_be_one_that_the_cluster_takes() -> None:
+    assert SITE.ceph is not None
+    new = dataclasses.replace(SITE.ceph, key_type=cephx.KeyType.AES256K)
+    site = dataclasses.replace(SITE, ceph=new)
+    both = authorities.FakeAuthority(
+        key_types=(cephx.KeyType.AES256K, cephx.KeyType.AES)
+    )
+
+    with pytest.raises(exceptions.ConfigError, match='takes keys of type aes'):
+        keys.choose_type(site, authorities.FakeAuthority())
+
+    assert keys.choose_type(site, both) is cephx.KeyType.AES256K
+    assert keys.choose_type(SITE, both) is None
