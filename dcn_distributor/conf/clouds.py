@@ -11,6 +11,10 @@
 # under the License.
 """sites.yaml as `dcn-distributor bootstrap` reads it: sites and stacks."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+
 from dcn_distributor.conf import deployments
 from dcn_distributor.conf import schema
 from dcn_distributor.conf import sites as sites_file
@@ -25,45 +29,84 @@ from dcn_distributor.core import stacks
 def load(path: str) -> stacks.Cloud:
     """Read sites.yaml. Raises ConfigError with everything wrong in it."""
     document, file = sites_file.read(path)
-    deploys = {sites.CENTRAL: file.central.deploy} | {
-        sites.SiteName(name): site.deploy for name, site in file.sites.items()
-    }
-    missing = [name for name, deploy in deploys.items() if deploy is None]
-    if missing:
-        raise yaml_files.error(
-            path,
-            [
-                yaml_files.Problem(
-                    *_at(document, _path(name)),
-                    f"{name} has no 'deploy': bootstrap needs to know its "
-                    'stacks, cluster and Glance',
-                )
-                for name in missing
-            ],
-        )
     cloud = _cloud(file)
-    problems = stack_checks.check(cloud)
+    problems = [
+        *_undescribed(file),
+        *_pools(file),
+        *_together(cloud, file),
+    ]
     if problems:
-        raise yaml_files.error(
-            path,
-            [
-                yaml_files.Problem(*_at(document, each.path), each.message)
-                for each in problems
-            ],
-        )
+        raise yaml_files.error(path, _placed(document, problems))
     return cloud
 
 
-def _at(
-    document: yaml_files.Document, path: tuple[str, ...]
-) -> tuple[int, int]:
-    """Find a value, or what is nearest to it if it is not there."""
-    problem = schema.problem_at(document, path, '')
-    return problem.line, problem.column
+def _placed(
+    document: yaml_files.Document,
+    problems: Iterable[stack_checks.Problem],
+) -> list[yaml_files.Problem]:
+    """Find where problems are, or what is nearest to that.
+
+    Those at one place become one: of two problems there yaml_files.error()
+    would tell the first only.
+    """
+    messages: dict[tuple[int, int], list[str]] = {}
+    for problem in problems:
+        at = schema.problem_at(document, problem.path, '')
+        messages.setdefault((at.line, at.column), []).append(problem.message)
+    return [
+        yaml_files.Problem(line, column, '; '.join(of))
+        for (line, column), of in messages.items()
+    ]
 
 
-def _path(name: str) -> tuple[str, ...]:
-    return ('central',) if name == sites.CENTRAL else ('sites', name)
+def _undescribed(file: sites_file.File) -> Iterator[stack_checks.Problem]:
+    for path, _, deploy in _everywhere(file):
+        if deploy is None:
+            yield stack_checks.Problem(
+                path,
+                f"{path[-1]} has no 'deploy': bootstrap needs to know its "
+                'stacks, cluster and Glance',
+            )
+
+
+def _together(
+    cloud: stacks.Cloud, file: sites_file.File
+) -> Iterator[stack_checks.Problem]:
+    """Check the sites that are described; without central none can be."""
+    if file.central.deploy is None:
+        return
+    described = tuple(
+        site
+        for site in cloud.sites
+        if site.is_central or file.sites[site.name].deploy is not None
+    )
+    yield from stack_checks.check(dataclasses.replace(cloud, sites=described))
+
+
+def _pools(file: sites_file.File) -> Iterator[stack_checks.Problem]:
+    for path, cluster, deploy in _everywhere(file):
+        if cluster is None or deploy is None or deploy.ceph is None:
+            continue
+        if cluster.pool not in deploy.ceph.pools:
+            yield stack_checks.Problem(
+                (*path, 'deploy', 'ceph', 'pools'),
+                f"{path[-1]}: the agent's pool is {cluster.pool} "
+                f'(cluster.pool), and not one of '
+                f'{", ".join(deploy.ceph.pools)}: name the pool of Glance in '
+                'both',
+            )
+
+
+def _everywhere(
+    file: sites_file.File,
+) -> Iterator[
+    tuple[
+        stack_checks.Path, sites_file.Cluster | None, deployments.Site | None
+    ]
+]:
+    yield ('central',), file.central.cluster, file.central.deploy
+    for name, site in file.sites.items():
+        yield ('sites', name), site.cluster, site.deploy
 
 
 def _cloud(file: sites_file.File) -> stacks.Cloud:
@@ -168,4 +211,5 @@ def _ceph(
         pools,
         key_type,
         cluster.user if cluster else None,
+        ceph.admin_conf,
     )

@@ -17,7 +17,6 @@ the key's length, all little-endian.
 """
 
 import base64
-import binascii
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -25,8 +24,15 @@ import enum
 import re
 import struct
 
+from dcn_distributor.core import text as texts
+
 _HEADER = struct.Struct('<HIIH')
 _SECTION = re.compile(r'\[([^\]]+)\]')
+# Quotes and backslashes in quotes are escaped (ceph: auth/KeyRing.cc
+# encode_plaintext, common/ConfUtils.cc); a comment may follow.
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:[#;].*)?')
+_ESCAPED = re.compile(r'\\(["\\])')
+_NAME = re.compile(r'[a-z]+\.[^\s\[\]]+')
 _CAPS = 'caps '
 
 
@@ -91,18 +97,22 @@ def parse_secret(text: str) -> Secret:
 
 
 def _decode(text: str) -> KeyType:
+    """Tell the type. No part of a text that may be secret gets out."""
     try:
         raw = base64.b64decode(text, validate=True)
         number, _, _, length = _HEADER.unpack_from(raw)
-    except (binascii.Error, struct.error) as exc:
-        raise ValueError('not a cephx secret: not base64 of one') from exc
+    except (ValueError, struct.error):
+        raise ValueError('not a cephx secret: not base64 of one') from None
+    if len(raw) != _HEADER.size + length:
+        raise ValueError('not a cephx secret: not as long as it says')
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError('not a cephx secret: its last letters are wrong')
     for key_type in KeyType:
         if number == key_type.number:
-            expected = key_type.key_bytes
-            if length != expected or len(raw) != _HEADER.size + expected:
+            if length != key_type.key_bytes:
                 raise ValueError(
                     f'not a cephx secret: a key of {length} bytes where '
-                    f'{key_type.word} has {expected}'
+                    f'{key_type.word} has {key_type.key_bytes}'
                 )
             return key_type
     raise ValueError(f'not a cephx secret that is known: type {number}')
@@ -117,12 +127,17 @@ def same_caps(one: Caps, other: Caps) -> bool:
     return _normal(one) == _normal(other)
 
 
-def _normal(caps: Caps) -> dict[str, tuple[str, ...]]:
+def _normal(caps: Caps) -> dict[str, frozenset[str]]:
     return {
-        daemon: tuple(sorted(' '.join(c.split()) for c in text.split(',')))
+        daemon: frozenset(grants)
         for daemon, text in caps.items()
-        if text.strip()
+        if (grants := [' '.join(c.split()) for c in _split(text)])
     }
+
+
+def _split(caps: str) -> list[str]:
+    # Both part grants (ceph: osd/OSDCap.cc, mon/MonCap.cc).
+    return [c for c in caps.replace(';', ',').split(',') if c.strip()]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,6 +157,16 @@ class Entity:
         return self.name.removeprefix('client.')
 
 
+def check_name(name: str) -> str:
+    """Return an entity's name. Raises ValueError if it can be none."""
+    if not _NAME.fullmatch(name) or not name.isprintable():
+        raise ValueError(
+            "expected an entity with its type, such as 'client.openstack', "
+            f'found {texts.quote(name)}'
+        )
+    return name
+
+
 def keyring(entities: Iterable[Entity], *, with_caps: bool = False) -> str:
     """Write a keyring file; with caps it can be imported into a cluster."""
     lines = []
@@ -149,17 +174,23 @@ def keyring(entities: Iterable[Entity], *, with_caps: bool = False) -> str:
         lines += [f'[{entity.name}]', f'\tkey = {entity.secret.text}']
         if with_caps:
             lines += [
-                f'\tcaps {daemon} = "{entity.caps[daemon]}"'
+                f'\tcaps {daemon} = {_quote(entity.caps[daemon])}'
                 for daemon in sorted(entity.caps)
             ]
     return ''.join(f'{line}\n' for line in lines)
 
 
-def parse_keyring(text: str) -> tuple[Entity, ...]:
+def _quote(caps: str) -> str:
+    escaped = caps.replace('\\', '\\\\').replace('"', '\\"')
+    # A line of a keyring cannot go on in the next.
+    return '"' + ' '.join(escaped.splitlines()) + '"'
+
+
+def parse_keyring(content: str) -> tuple[Entity, ...]:
     """Read a keyring file. Raises ValueError, which does not tell secrets."""
     sections: dict[str, dict[str, str]] = {}
     current: dict[str, str] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(content.splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in '#;':
             continue
@@ -167,15 +198,25 @@ def parse_keyring(text: str) -> tuple[Entity, ...]:
         if section:
             current = sections.setdefault(section.group(1).strip(), {})
             continue
-        name, is_there, value = stripped.partition('=')
-        if not is_there or current is None:
+        name, is_there, written = stripped.partition('=')
+        value = _unquote(written.strip())
+        if not is_there or current is None or value is None:
             raise ValueError(f'line {number} is not one of a keyring')
         key = ' '.join(name.replace('_', ' ').split())
-        current[key] = value.strip().strip('"')
+        current[key] = value
     return tuple(_entity(name, of) for name, of in sections.items())
 
 
+def _unquote(written: str) -> str | None:
+    """Give a value without quotes and comment; None if quotes are left."""
+    if not written.startswith('"'):
+        return re.split('[#;]', written, maxsplit=1)[0].strip()
+    found = _QUOTED.fullmatch(written)
+    return _ESCAPED.sub(r'\1', found.group(1)) if found else None
+
+
 def _entity(name: str, options: Mapping[str, str]) -> Entity:
+    check_name(name)
     if 'key' not in options:
         raise ValueError(f'[{name}] has no key')
     caps = {
@@ -183,4 +224,7 @@ def _entity(name: str, options: Mapping[str, str]) -> Entity:
         for option, value in options.items()
         if option.startswith(_CAPS)
     }
-    return Entity(name, parse_secret(options['key']), caps)
+    try:
+        return Entity(name, parse_secret(options['key']), caps)
+    except ValueError as exc:
+        raise ValueError(f'[{name}]: {exc}') from None

@@ -18,12 +18,44 @@ schema's business.
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import re
 
 from dcn_distributor.core import sites
 from dcn_distributor.core import stacks
+from dcn_distributor.core import text
+
+Path = tuple[str | int, ...]
 
 _RESERVED = 'os_glance_'
-_DEFAULT_STORE = 'default_backend'
+# As TripleO takes them (GlanceBackendID, CephClusterName); Glance itself
+# parts stores by commas and colons, and names a section after each.
+_STORE = re.compile(r'[A-Za-z0-9_-]+')
+_CLUSTER = re.compile(r'[A-Za-z0-9]+')
+# Sections that a glance-api.conf has anyway.
+_SECTIONS = frozenset(
+    (
+        'DEFAULT',
+        'cors',
+        'database',
+        'glance_store',
+        'healthcheck',
+        'image_format',
+        'key_manager',
+        'keystone_authtoken',
+        'oslo_concurrency',
+        'oslo_limit',
+        'oslo_messaging_notifications',
+        'oslo_middleware',
+        'oslo_policy',
+        'paste_deploy',
+        'store_type_location_strategy',
+        'task',
+        'taskflow_executor',
+        'wsgi',
+    )
+)
+# What the user that may do everything is called.
+_ADMIN = 'admin'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +65,7 @@ class Problem:
     :ivar path: the keys that lead to it in sites.yaml
     """
 
-    path: tuple[str, ...]
+    path: Path
     message: str
 
 
@@ -43,18 +75,21 @@ def check(cloud: stacks.Cloud) -> tuple[Problem, ...]:
         *_backends(cloud),
         *_stores(cloud),
         *_clusters(cloud),
+        *_monitors(cloud),
+        *_users(cloud),
+        *_urls(cloud),
         *_import_methods(cloud),
         *_stacks(cloud),
         *_nodes(cloud),
     )
 
 
-def deploy_path(site: stacks.Site, *keys: str) -> tuple[str, ...]:
+def deploy_path(site: stacks.Site, *keys: str | int) -> Path:
     """Where a value of a site's `deploy` stands."""
     return (*site_path(site), 'deploy', *keys)
 
 
-def site_path(site: stacks.Site) -> tuple[str, ...]:
+def site_path(site: stacks.Site) -> Path:
     """Where a site stands."""
     return ('central',) if site.is_central else ('sites', site.name)
 
@@ -95,6 +130,19 @@ def _stores(cloud: stacks.Cloud) -> Iterator[Problem]:
                 f'{site.store}: Glance keeps names that begin with '
                 f'{_RESERVED} for itself',
             )
+        elif site.store in _SECTIONS:
+            yield Problem(
+                (*site_path(site), 'store'),
+                f'{site.store}: a section of glance-api.conf is called so: '
+                "give the store another name with 'store'",
+            )
+        elif not _STORE.fullmatch(site.store):
+            yield Problem(
+                (*site_path(site), 'store'),
+                f'{text.quote(site.store)} cannot be a store that is '
+                "deployed: give it a name of letters, digits, '_' and '-' "
+                "with 'store'",
+            )
     yield from _twice(
         (
             ((*site_path(s), 'store'), f'store {s.store}', str(s.name))
@@ -123,19 +171,69 @@ def _clusters(cloud: stacks.Cloud) -> Iterator[Problem]:
         'two sites cannot have the same cluster',
     )
     for site, ceph in clusters:
-        if not ceph.is_external:
-            continue
-        for key, is_there in (
-            ('fsid', ceph.fsid is not None),
-            ('monitors', bool(ceph.monitors)),
-        ):
-            if not is_there:
-                where = 'cluster' if key == 'fsid' else 'deploy.ceph'
-                yield Problem(
-                    deploy_path(site, 'ceph'),
-                    f'{site.name}: the cluster is external, so nobody but '
-                    f'you can tell its {key}: add it to {where}',
-                )
+        if not _CLUSTER.fullmatch(ceph.name):
+            yield Problem(
+                deploy_path(site, 'ceph', 'name'),
+                f'{site.name}: {text.quote(ceph.name)} cannot be the name of '
+                "a cluster: add 'name' with letters and digits only",
+            )
+        if ceph.is_external and ceph.fsid is None:
+            yield Problem(
+                (*site_path(site), 'cluster'),
+                f'{site.name}: the cluster is external, so nobody but you '
+                'can tell its fsid: add it as cluster.fsid',
+            )
+        if ceph.is_external and not ceph.monitors:
+            yield Problem(
+                deploy_path(site, 'ceph', 'monitors'),
+                f'{site.name}: the cluster is external, so nobody but you '
+                'can tell its monitors: add them as deploy.ceph.monitors',
+            )
+
+
+def _monitors(cloud: stacks.Cloud) -> Iterator[Problem]:
+    yield from _twice(
+        (
+            (
+                deploy_path(site, 'ceph', 'monitors', index),
+                f'monitor {monitor}',
+                site.name,
+            )
+            for site, ceph in cloud.clusters()
+            for index, monitor in enumerate(ceph.monitors)
+        ),
+        'every cluster has its own',
+    )
+
+
+def _users(cloud: stacks.Cloud) -> Iterator[Problem]:
+    why = (
+        'client.admin may do everything, and bootstrap would take that from '
+        'it: name a user that is for images only'
+    )
+    if cloud.user == _ADMIN:
+        yield Problem(('deploy', 'user'), why)
+    for site, ceph in cloud.clusters():
+        if ceph.agent_user == _ADMIN:
+            yield Problem((*site_path(site), 'cluster', 'user'), why)
+
+
+def _urls(cloud: stacks.Cloud) -> Iterator[Problem]:
+    yield from _twice(
+        (
+            (deploy_path(s, 'glance', 'url'), f'url {s.glance.url}', s.name)
+            for s in cloud.sites
+            if s.glance.url
+        ),
+        'the other Glances would ask the wrong one for staged images',
+    )
+    for site in cloud.sites:
+        if site.glance.cache is not None and site.glance.url is None:
+            yield Problem(
+                deploy_path(site, 'glance', 'cache'),
+                f"{site.name}: add 'url' beside 'cache': a cache is known by "
+                "its Glance's own (worker_self_reference_url)",
+            )
 
 
 def _import_methods(cloud: stacks.Cloud) -> Iterator[Problem]:
@@ -184,14 +282,20 @@ def _stacks(cloud: stacks.Cloud) -> Iterator[Problem]:
 
 
 def _nodes(cloud: stacks.Cloud) -> Iterator[Problem]:
-    tags = []
-    nodes = []
+    tags: list[tuple[Path, str, str]] = []
+    nodes: list[tuple[Path, str, str]] = []
     for site, stack in cloud.stacks():
         for role in stack.roles:
             path = deploy_path(site, 'stacks', stack.name, 'roles', role.name)
             owner = f'{stack.name}/{role.name}'
-            tags += [(path, f'tag {t}', owner) for t in stack.tags(role)]
-            nodes += [(path, f'node {n}', owner) for n in role.nodes]
+            tags += [
+                ((*path, 'tag'), f'tag {tag}', owner)
+                for tag in stack.tags(role)
+            ]
+            nodes += [
+                ((*path, 'nodes', index), f'node {node}', owner)
+                for index, node in enumerate(role.nodes)
+            ]
             if role.nodes and len(role.nodes) != role.count:
                 yield Problem(
                     (*path, 'nodes'),
@@ -202,7 +306,7 @@ def _nodes(cloud: stacks.Cloud) -> Iterator[Problem]:
 
 
 def _twice(
-    claims: Iterable[tuple[tuple[str, ...], str, str | sites.SiteName]],
+    claims: Iterable[tuple[Path, str, str | sites.SiteName]],
     why: str,
 ) -> Iterator[Problem]:
     """Find what two have that only one can have."""

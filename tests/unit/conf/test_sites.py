@@ -193,19 +193,19 @@ def test_there_may_be_no_sites(load):
         pytest.param(
             HEAD + 'sits: {}\nsites: {}\n',
             "3:1: unknown key 'sits'; did you mean 'sites'? (known here: "
-            'version, central, sites)',
+            'version, deploy, central, sites)',
             id='unknown key with a near-miss',
         ),
         pytest.param(
             HEAD + 'sites: {a: {label: {}}}\n',
             "3:13: unknown key 'label'; did you mean 'labels'? (known here: "
-            'store, labels, cluster, link)',
+            'store, labels, cluster, link, deploy)',
             id='unknown key of a site',
         ),
         pytest.param(
             HEAD + 'sites: {store: {stor: x}}\n',
             "3:17: unknown key 'stor'; did you mean 'store'? (known here: "
-            'store, labels, cluster, link)',
+            'store, labels, cluster, link, deploy)',
             id='unknown key of a site called as a key',
         ),
         pytest.param(
