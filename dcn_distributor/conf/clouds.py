@@ -141,6 +141,9 @@ def _cloud(file: sites_file.File) -> stacks.Cloud:
             rhoso.control_plane,
             rhoso.storage_class,
             rhoso.storage_request,
+            rhoso.passwords,
+            rhoso.ssh_key,
+            rhoso.domain,
         ),
     )
 

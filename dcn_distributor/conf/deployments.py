@@ -193,6 +193,9 @@ class Rhoso(schema.Model):
     control_plane: _Name = 'openstack'
     storage_class: _Name = 'local-storage'
     storage_request: _Line = '20G'
+    passwords: _Name = 'osp-secret'
+    ssh_key: _Name = 'dataplane-ansible-ssh-private-key-secret'
+    domain: _Node = 'ctlplane.example.com'
 
 
 class Cloud(schema.Model):

@@ -192,12 +192,18 @@ class Rhoso:
     """How the operators on Kubernetes are addressed.
 
     :ivar storage_class: of what Glance keeps beside its stores
+    :ivar passwords: the Secret that has those of services
+    :ivar ssh_key: the Secret with that of Ansible for nodes
+    :ivar domain: of nodes: Nova knows them as ``<node>.<domain>``
     """
 
     namespace: str = 'openstack'
     control_plane: str = 'openstack'
     storage_class: str = 'local-storage'
     storage_request: str = '20G'
+    passwords: str = 'osp-secret'
+    ssh_key: str = 'dataplane-ansible-ssh-private-key-secret'
+    domain: str = 'ctlplane.example.com'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
