@@ -128,6 +128,17 @@ def connect(conf: cfg.ConfigOpts) -> 'GlanceImages':
     show there. Call it in the process that uses it, after the fork. Raises
     ConfigError for options that cannot be right.
     """
+    return GlanceImages(make_client(conf), page_size=conf[GROUP].page_size)
+
+
+def make_client(
+    conf: cfg.ConfigOpts, endpoint: str | None = None
+) -> glance_client.Client:
+    """Make a client of glanceclient, with a session of its own.
+
+    `endpoint` is that of another Glance of the same cloud. Raises ConfigError
+    for options that cannot be right.
+    """
     group = conf[GROUP]
     session = ksa_session.Session(
         auth=_credentials(conf),
@@ -140,15 +151,14 @@ def connect(conf: cfg.ConfigOpts) -> 'GlanceImages':
         session.session.mount(
             scheme, ksa_session.TCPKeepAliveAdapter(pool_maxsize=_POOL_SIZE)
         )
-    client = glance_client.Client(
+    return glance_client.Client(
         session=session,
         service_type=group.service_type,
         service_name=group.service_name,
         interface=group.valid_interfaces,
         region_name=group.region_name,
-        endpoint_override=group.endpoint_override,
+        endpoint_override=endpoint or group.endpoint_override,
     )
-    return GlanceImages(client, page_size=group.page_size)
 
 
 def _credentials(conf: cfg.ConfigOpts) -> Any:

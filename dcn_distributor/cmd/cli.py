@@ -47,6 +47,7 @@ COMMANDS = {
     'bootstrap keys revoke': 'dcn_distributor.cmd.bootstrap_keys:Revoke',
     'bootstrap keys rotate': 'dcn_distributor.cmd.bootstrap_keys:Rotate',
     'bootstrap render': 'dcn_distributor.cmd.bootstrap_render:Render',
+    'bootstrap verify': 'dcn_distributor.cmd.bootstrap_verify:Verify',
     'clean': 'dcn_distributor.cmd.clean:Clean',
     'copy': 'dcn_distributor.cmd.copy:Copy',
     'explain': 'dcn_distributor.cmd.explain:Explain',
