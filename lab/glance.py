@@ -46,7 +46,7 @@ from glance.cmd import manage
 sys.argv[0] = 'glance-manage'
 sys.exit(manage.main())
 """
-_DEBIAN_SERVER = """
+DEBIAN_SERVER = """
 import sys
 sys.path.append({top!r})
 import lab.sqlite_begin
@@ -92,7 +92,7 @@ class Glance(service.Service):
         """Give the server of the flavour."""
         if self.is_debian:
             conf = ('--config-file', str(self.conf))
-            code = _DEBIAN_SERVER.format(top=str(lab_state.TOP))
+            code = DEBIAN_SERVER.format(top=str(lab_state.TOP))
             server = self._debian(code, *conf)
             return (self.daemon('server', *server),)
         return (

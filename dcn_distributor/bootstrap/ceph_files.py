@@ -35,20 +35,22 @@ def render(
     """Render them: ``<site>/`` for its hosts, and ``agent/`` for the agent's.
 
     `cloud` is resolved, and nothing is missing. `etc` is where the files will
-    be on the hosts.
+    be on the hosts; ``{site}`` in it stands for each site's name.
     """
     files = [
         file
         for site in cloud.sites
         for grant in grants.held_by(cloud, site)
         if grant.user == cloud.user
-        for file in _pair(cloud, ring, grant, site.name, etc)
+        for file in _pair(
+            cloud, ring, grant, site.name, etc_of(etc, site.name)
+        )
     ]
     files += [
         file
         for grant in grants.wanted(cloud)
         if grant.user != cloud.user
-        for file in _pair(cloud, ring, grant, AGENT, etc)
+        for file in _pair(cloud, ring, grant, AGENT, etc_of(etc, AGENT))
     ]
     return tuple(files)
 
@@ -61,6 +63,11 @@ def conf(ceph: stacks.Ceph, entity: cephx.Entity, etc: str) -> str:
             'client': {'keyring': f'{etc}/{keyring_name(ceph, entity)}'},
         }
     )
+
+
+def etc_of(etc: str, name: str) -> str:
+    """Give the directory of one site's hosts."""
+    return etc.replace('{site}', name)
 
 
 def keyring_name(ceph: stacks.Ceph, entity: cephx.Entity) -> str:

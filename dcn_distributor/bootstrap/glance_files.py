@@ -23,6 +23,7 @@ glance-apis fetch what was staged here.
 
 from collections.abc import Mapping
 
+from dcn_distributor.bootstrap import ceph_files
 from dcn_distributor.bootstrap import ini
 from dcn_distributor.core import grants
 from dcn_distributor.core import renderings
@@ -38,12 +39,14 @@ def render(
     """Render ``<site>/glance-api.conf.d/dcn-stores.conf`` for every site.
 
     `cloud` is resolved, and nothing is missing. `etc` is where ceph.confs are
-    on the hosts.
+    on the hosts; ``{site}`` in it stands for each site's name.
     """
     return tuple(
         renderings.File(
             f'{site.name}/glance-api.conf.d/{NAME}',
-            ini.write(options(cloud, ring, site, etc)),
+            ini.write(
+                options(cloud, ring, site, ceph_files.etc_of(etc, site.name))
+            ),
         )
         for site in cloud.sites
     )

@@ -197,9 +197,17 @@ def rotate(
             f'{grant.site}: {", ".join(waiting)} still has to be revoked: '
             f'bring {issued.name} to the hosts, then retire the old one'
         )
-    made = authority.create(successor(issued.name), grant.caps, key_type)
+    name = successor(issued.name)
+    while _is_strange(authority.find(name), grant):
+        name = successor(name)
+    made = authority.create(name, grant.caps, key_type)
     known = known.with_entity(made, grant.entity)
     return dataclasses.replace(known, retiring=(*known.retiring, issued.name))
+
+
+def _is_strange(found: cephx.Entity | None, grant: grants.Grant) -> bool:
+    """Tell whether a name is taken, and not by a rotation cut off."""
+    return found is not None and not cephx.same_caps(found.caps, grant.caps)
 
 
 def retire(

@@ -11,6 +11,7 @@
 # under the License.
 """Try what a Glance can do: with an image that is made for it, and removed."""
 
+import io
 import json
 from typing import Any
 
@@ -75,7 +76,9 @@ class Trials(glance.GlanceImages):
         what = f'upload image {image_id}'
         with glance_errors.translated(what, policy='upload_image'):
             self._http.put(
-                f'/v2/images/{image_id}/file', headers=_DATA, data=data
+                f'/v2/images/{image_id}/file',
+                headers=_DATA,
+                data=io.BytesIO(data),
             )
 
     def stage(self, image_id: images.ImageId, data: bytes) -> None:
@@ -83,7 +86,9 @@ class Trials(glance.GlanceImages):
         what = f'stage image {image_id}'
         with glance_errors.translated(what, policy='modify_image'):
             self._http.put(
-                f'/v2/images/{image_id}/stage', headers=_DATA, data=data
+                f'/v2/images/{image_id}/stage',
+                headers=_DATA,
+                data=io.BytesIO(data),
             )
 
     def import_staged(

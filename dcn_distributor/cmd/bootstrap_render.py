@@ -63,7 +63,8 @@ class Render(command.Command):  # type: ignore[misc]
             '--etc',
             metavar='DIR',
             default='/etc/ceph',
-            help='where ceph.conf files are on the hosts (default: /etc/ceph)',
+            help='where ceph.conf files are on the hosts (default: '
+            '/etc/ceph); {site} in it stands for the name of each site',
         )
         parser.add_argument(
             '--diff',

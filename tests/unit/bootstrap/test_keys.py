@@ -177,6 +177,17 @@ def test_rotation_that_was_cut_off_gives_the_same_successor() -> None:
     assert names == {GRANT.entity, keys.current(GRANT, known)}
 
 
+def test_name_that_somebody_else_has_is_passed_over() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    stranger = authority.create(f'{GRANT.entity}-r1', {'mon': 'allow r'}, None)
+
+    known = keys.rotate(GRANT, known, authority, None)
+
+    assert keys.current(GRANT, known) == f'{GRANT.entity}-r2'
+    assert authority.find(stranger.name) == stranger
+
+
 @given(st.integers(1, 12))
 def test_successors_are_numbered(times: int) -> None:
     authority = authorities.FakeAuthority()

@@ -1,0 +1,208 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A cloud that stands on what `dcn-distributor bootstrap` has rendered.
+
+Its clusters, Keystone and bus are those of a lab; keys and stores are not.
+Every site has a glance-api of its own.
+"""
+
+import configparser
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import threading
+from typing import Any
+
+from lab import deployment
+from lab import glance as lab_glance
+from lab import gunicorn
+from lab import keystone as lab_keystone
+from lab import ports
+from lab import processes
+from lab import rabbitmq as lab_rabbitmq
+from lab import sqlite
+from lab import state as lab_state
+
+COMMAND = 'dcn-distributor'
+# What of glance-api.conf is about stores, and so rendered.
+_OF_STORES = frozenset((
+    'enabled_backends', 'enabled_import_methods', 'show_multiple_locations',
+    'image_location_quota', 'worker_self_reference_url',
+))  # fmt: skip
+# Read before glance-api.conf, and as such (glance: common/wsgi_app.py).
+_SECOND_FILE = 'glance-image-import.conf'
+
+
+class SiteGlance(lab_glance.Glance):
+    """A site's glance-api: what is rendered, and the lab's for the rest.
+
+    :param rendered: the file with its stores
+    """
+
+    def __init__(
+        self, lab: deployment.Lab, site: str, port: int, rendered: Path
+    ) -> None:
+        cancelled = threading.Event()
+        super().__init__(
+            lab.state,
+            cancelled,
+            lab_keystone.Keystone(lab.state, cancelled),
+            lab_rabbitmq.RabbitMQ(lab.state, cancelled),
+            [],
+        )
+        self._main = self.directory
+        self._rendered = rendered
+        self.name = f'glance-of-{site}'
+        self.directory = lab.state.service_directory(self.name)
+        self.port = port
+
+    def initialise(self) -> None:
+        """Leave the tables alone: they are those of the lab's Glance."""
+
+    def configure(self) -> bool:
+        """Lay the rendered file beside the other."""
+        changed = super().configure()
+        path = self.directory / _SECOND_FILE
+        text = self._rendered.read_text()
+        if path.exists() and path.read_text() == text:
+            return changed
+        path.write_text(text)
+        return True
+
+    def daemons(self) -> tuple[processes.Daemon, ...]:
+        """Have both files read, by either flavour."""
+        if not self.is_debian:
+            return (
+                self.daemon(
+                    'server',
+                    gunicorn.program('gunicorn'),
+                    environment={'OS_GLANCE_CONFIG_DIR': str(self.directory)},
+                ),
+            )
+        conf = ('--config-file', str(self.conf))
+        second = ('--config-file', str(self.directory / _SECOND_FILE))
+        code = lab_glance.DEBIAN_SERVER.format(top=str(lab_state.TOP))
+        return (self.daemon('server', *self._debian(code, *conf, *second)),)
+
+    def remove(self) -> None:
+        """End it, and remove its files."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def _options(self) -> dict[str, dict[str, object]]:
+        options = super()._options()
+        database = self._main / 'data' / 'glance.db'
+        options['database'] = sqlite.options(database)
+        kept = options['DEFAULT'].items()
+        options['DEFAULT'] = {k: v for k, v in kept if k not in _OF_STORES}
+        del options['paste_deploy']['flavor']
+        return {
+            group: values
+            for group, values in options.items()
+            if group != 'glance_store' and not group.startswith('os_glance')
+        }
+
+
+class Bootstrap:
+    """One sites.yaml, and `dcn-distributor bootstrap` with it.
+
+    :param document: of sites.yaml, to be written as JSON, which YAML is
+    """
+
+    def __init__(
+        self, lab: deployment.Lab, directory: Path, document: dict[str, Any]
+    ) -> None:
+        self._lab = lab
+        self.directory = directory
+        self.out = directory / 'out'
+        self.state = directory / 'state.json'
+        self._sites = directory / 'sites.yaml'
+        self._conf = directory / 'admin.conf'
+        self.write(document)
+        self._write_conf()
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Write sites.yaml anew."""
+        self._sites.write_text(json.dumps(document, indent=1))
+
+    def _write_conf(self) -> None:
+        """Take the agent's, with an administrator who may upload, too."""
+        parser = configparser.RawConfigParser()
+        parser.read(self._lab.agent_conf)
+        admin = self._lab.credentials('admin')
+        for name in ('username', 'password', 'project_name'):
+            parser.set('glance', name, getattr(admin, name))
+        opener = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
+        with open(self._conf, 'w', opener=opener) as file:
+            parser.write(file)
+
+    def run(
+        self, *words: str, code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it, and see that it ends with this code."""
+        ran = subprocess.run(
+            [
+                *(COMMAND, '--config-file', str(self._conf), 'bootstrap'),
+                *words,
+                *('--sites', str(self._sites), '--state', str(self.state)),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran
+
+    def read(self, *words: str, code: int = 0) -> list[dict[str, str]]:
+        """Run it, and read its table."""
+        rows: list[dict[str, str]] = json.loads(
+            self.run(*words, '-f', 'json', code=code).stdout
+        )
+        return rows
+
+    def render(self) -> None:
+        """Render confs, keyrings and stores, to be used where they are."""
+        etc = str(self.out / '{site}' / 'etc' / 'ceph')
+        for target in ('ceph', 'glance'):
+            self.run(
+                *('render', '--target', target),
+                *('--out', str(self.out), '--etc', etc),
+            )
+
+    def secrets(self) -> set[str]:
+        """Read all secrets that were issued."""
+        state = json.loads(self.state.read_text())
+        return {
+            entity['key']
+            for cluster in state['clusters'].values()
+            for entity in cluster['entities'].values()
+        }
+
+    def glances(self, urls: dict[str, int]) -> list[SiteGlance]:
+        """Make, not start, the glance-apis of sites, each at its port."""
+        return [
+            SiteGlance(
+                self._lab,
+                site,
+                port,
+                self.out / site / 'glance-api.conf.d' / 'dcn-stores.conf',
+            )
+            for site, port in urls.items()
+        ]
+
+
+def free_ports(sites: tuple[str, ...]) -> dict[str, int]:
+    """Choose a port for each site."""
+    first = ports.choose(len(sites), ())
+    return {site: first + number for number, site in enumerate(sites)}

@@ -1,0 +1,191 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What bootstrap issues and renders, tried by the servers it is for."""
+
+from collections.abc import Iterator
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import deployment
+from lab import ports
+from tests.integration import bootstrapped
+
+METHODS = ['glance-direct', 'web-download', 'copy-image']
+POOLS = ['images', 'volumes', 'vms']
+
+
+def _stack(name: str, kind: str, role: str, number: int) -> dict[str, Any]:
+    tag = f'{name}-{role}'.lower()
+    return {name: {'kind': kind, 'roles': {role: {'tag': tag}}}}
+
+
+def _deploy(
+    lab: deployment.Lab, site: str, port: int, number: int, data: Path
+) -> dict[str, Any]:
+    is_central = site == 'central'
+    kind = 'control-plane' if is_central else 'hyperconverged'
+    role = 'Controller' if is_central else 'DistributedComputeHCI'
+    for name in ('staging', 'tasks'):
+        (data / site / name).mkdir(parents=True, exist_ok=True)
+    return {
+        'number': str(number),
+        'ceph': {'pools': POOLS, 'admin_conf': lab.ceph_conf(site)},
+        'glance': {
+            'url': f'http://{ports.LOOPBACK}:{port}',
+            'data': str(data / site),
+        },
+        'stacks': _stack(site, kind, role, number),
+    }
+
+
+def _document(
+    lab: deployment.Lab, at: dict[str, int], data: Path, user: str
+) -> dict[str, Any]:
+    """Describe the lab as a cloud whose sites all have their own Ceph."""
+    described = {
+        site: {
+            'store': site,
+            'cluster': {'conf': lab.ceph_conf(site)},
+            'deploy': _deploy(lab, site, port, number, data),
+        }
+        for number, (site, port) in enumerate(at.items())
+    }
+    central = described.pop('central')
+    return {
+        'version': '1',
+        'deploy': {'user': user, 'import_methods': METHODS},
+        'central': central,
+        'sites': described,
+    }
+
+
+@contextlib.contextmanager
+def _started(
+    glances: list[bootstrapped.SiteGlance],
+) -> Iterator[None]:
+    try:
+        for glance in glances:
+            glance.start()
+        yield
+    finally:
+        for glance in glances:
+            glance.remove()
+
+
+@pytest.fixture
+def at(running_lab: deployment.Lab) -> dict[str, int]:
+    """Where each site's Glance listens."""
+    running_lab.up()
+    return bootstrapped.free_ports(running_lab.sites)
+
+
+@pytest.fixture
+def bootstrap(
+    running_lab: deployment.Lab, at: dict[str, int], tmp_path: Path
+) -> Iterator[bootstrapped.Bootstrap]:
+    document = _document(running_lab, at, tmp_path / 'data', 'external')
+    made = bootstrapped.Bootstrap(running_lab, tmp_path, document)
+    yield made
+    for site in running_lab.sites:
+        made.run(
+            *('keys', 'revoke', 'client.external', '--site', site, '--apply')
+        )
+
+
+def test_servers_started_from_what_is_rendered_pass_all_checks(
+    bootstrap: bootstrapped.Bootstrap, at: dict[str, int]
+) -> None:
+    rows = bootstrap.read('keys', '--apply')
+    assert {row['Site'] for row in rows} == set(at)
+    again = bootstrap.read('keys', '--apply')
+    assert {row['To do'] for row in again} == {'as it should be'}
+    bootstrap.render()
+
+    with _started(bootstrap.glances(at)):
+        found = bootstrap.read('verify', '--size', '12MiB')
+
+    assert {row['Result'] for row in found} == {'ok'}, found
+    checks = [row['Check'] for row in found]
+    assert checks.count('bytes') == len(at)
+    assert checks.count('stores') == len(at)
+    # Each site's key at its own cluster and at central's, in three pools.
+    assert checks.count('key opens') == 3 * (len(at) + 2 * (len(at) - 1))
+
+
+def test_what_does_not_work_is_found(
+    bootstrap: bootstrapped.Bootstrap, at: dict[str, int]
+) -> None:
+    bootstrap.run('keys', '--apply')
+    bootstrap.render()
+    # Somebody has taken a key back, and nobody knows.
+    state = json.loads(bootstrap.state.read_text())
+    bootstrap.run(
+        *('keys', 'revoke', 'client.external', '--site', 'dcn1', '--apply')
+    )
+    bootstrap.state.write_text(json.dumps(state))
+
+    found = bootstrap.read('verify', '--check', 'keys', code=1)
+
+    bad = {row['Site'] for row in found if row['Result'] != 'ok'}
+    assert bad == {'dcn1 -> dcn1', 'central -> dcn1'}
+
+
+def test_rotated_key_is_handed_over_while_both_serve(
+    bootstrap: bootstrapped.Bootstrap, at: dict[str, int]
+) -> None:
+    bootstrap.run('keys', '--apply')
+    bootstrap.render()
+    words = ('client.external', '--site', 'dcn0', '--apply')
+    check = ('verify', '--check', 'keys')
+    before = json.loads(bootstrap.state.read_text())
+
+    bootstrap.run('keys', 'rotate', *words)
+
+    after = bootstrap.state.read_text()
+    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+    bootstrap.state.write_text(json.dumps(before))
+    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+    bootstrap.state.write_text(after)
+    bootstrap.render()
+    bootstrap.run('keys', 'retire', *words)
+    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+    bootstrap.state.write_text(json.dumps(before))
+    found = bootstrap.read(*check, code=1)
+    bad = {row['Site'] for row in found if row['Result'] != 'ok'}
+    assert bad == {'dcn0 -> dcn0', 'central -> dcn0'}
+    bootstrap.state.write_text(after)
+
+
+def test_no_secret_is_shown_and_files_are_for_their_owner(
+    bootstrap: bootstrapped.Bootstrap, at: dict[str, int]
+) -> None:
+    ran = [bootstrap.run('keys', '--apply')]
+    bootstrap.render()
+    etc = str(bootstrap.out / '{site}' / 'etc' / 'ceph')
+    other = ('--out', str(bootstrap.out), '--etc', f'{etc}/other')
+    for target in ('ceph', 'glance'):
+        ran.append(
+            bootstrap.run(
+                'render', '--target', target, *other, '--diff', code=1
+            )
+        )
+    ran.append(bootstrap.run('verify', '--check', 'keys'))
+
+    for secret in bootstrap.secrets():
+        assert all(secret not in r.stdout + r.stderr for r in ran)
+        for path in bootstrap.directory.rglob('*'):
+            if path.is_file() and secret in path.read_text():
+                assert path.stat().st_mode & 0o077 == 0, path
