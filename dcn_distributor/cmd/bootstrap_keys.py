@@ -12,7 +12,6 @@
 """dcn-distributor bootstrap keys: issue, rotate and revoke cephx keys."""
 
 import argparse
-import contextlib
 import os
 import time
 from typing import Any
@@ -66,7 +65,7 @@ class Keys(lister.Lister):  # type: ignore[misc]
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         bootstrapping.add_files(parser)
         bootstrapping.add_site(parser)
-        _add_apply(parser)
+        bootstrapping.add_apply(parser)
         return parser
 
     def take_action(
@@ -76,19 +75,22 @@ class Keys(lister.Lister):  # type: ignore[misc]
         cloud = bootstrapping.load(self.app, parsed_args)
         state = state_file.StateFile(parsed_args.state)
         rows: list[tuple[str, ...]] = []
-        with _held(state, parsed_args.apply):
+        with bootstrapping.held(state, parsed_args.apply):
             for site in bootstrapping.chosen(cloud, parsed_args):
-                rows += _reconcile(cloud, site, state, parsed_args.apply)
+                rows += reconcile(cloud, site, state, parsed_args.apply)
         return COLUMNS, rows
 
 
-def _reconcile(
+def reconcile(
     cloud: stacks.Cloud,
     site: stacks.Site,
     state: state_file.StateFile,
     is_applied: bool,
 ) -> list[tuple[str, ...]]:
-    """Look at one cluster; change it if that is wanted."""
+    """Look at one cluster; change it if that is wanted. Give table rows.
+
+    Raises ConfigError, ClusterUnavailable, AccessDenied.
+    """
     wanted = grants.of_cluster(cloud, site)
     if not wanted:
         return []
@@ -148,7 +150,7 @@ class _OneEntity(command.Command):  # type: ignore[misc]
         parser.add_argument(
             '--site', metavar='SITE', required=True, help='whose cluster'
         )
-        _add_apply(parser)
+        bootstrapping.add_apply(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
@@ -157,7 +159,7 @@ class _OneEntity(command.Command):  # type: ignore[misc]
         parsed_args.site = [parsed_args.site]
         site = bootstrapping.chosen(cloud, parsed_args)[0]
         state = state_file.StateFile(parsed_args.state)
-        with _held(state, parsed_args.apply):
+        with bootstrapping.held(state, parsed_args.apply):
             ring = state.load()
             known = ring.of(site.name)
             grant = _grant(cloud, site, known, parsed_args.entity)
@@ -273,15 +275,3 @@ def _grant(
     raise exceptions.ConfigError(
         f'{entity}: no key of the cluster of {site.name}; those are: {names}'
     )
-
-
-def _add_apply(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--apply', action='store_true', help='do it, instead of telling it'
-    )
-
-
-def _held(
-    state: state_file.StateFile, is_needed: bool
-) -> contextlib.AbstractContextManager[None]:
-    return state.held() if is_needed else contextlib.nullcontext()

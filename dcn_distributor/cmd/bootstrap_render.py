@@ -59,13 +59,7 @@ class Render(command.Command):  # type: ignore[misc]
         parser.add_argument(
             '--out', metavar='DIR', required=True, help='where to'
         )
-        parser.add_argument(
-            '--etc',
-            metavar='DIR',
-            default='/etc/ceph',
-            help='where ceph.conf files are on the hosts (default: '
-            '/etc/ceph); {site} in it stands for the name of each site',
-        )
+        bootstrapping.add_etc(parser)
         parser.add_argument(
             '--diff',
             action='store_true',

@@ -12,6 +12,7 @@
 """What the commands of `dcn-distributor bootstrap` have in common."""
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 from typing import Any
@@ -51,6 +52,31 @@ def add_site(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_apply(parser: argparse.ArgumentParser) -> None:
+    """Add the option without which nothing is changed."""
+    parser.add_argument(
+        '--apply', action='store_true', help='do it, instead of telling it'
+    )
+
+
+def add_etc(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the place of ceph.confs."""
+    parser.add_argument(
+        '--etc',
+        metavar='DIR',
+        default='/etc/ceph',
+        help='where ceph.conf files are on the hosts (default: /etc/ceph); '
+        '{site} in it stands for the name of each site',
+    )
+
+
+def held(
+    state: state_file.StateFile, is_needed: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Keep other runs away, if anything is changed. Raises ConfigError."""
+    return state.held() if is_needed else contextlib.nullcontext()
+
+
 def load(app: Any, parsed: argparse.Namespace) -> stacks.Cloud:
     """Read the cloud. Raises ConfigError."""
     # pydantic and ruamel.yaml take a third of the time of --help.
@@ -69,15 +95,22 @@ def chosen(
     """Give the sites of --site, or all. Raises ConfigError."""
     unknown = set(parsed.site) - {site.name for site in cloud.sites}
     if unknown:
-        known = ', '.join(site.name for site in cloud.sites)
-        raise exceptions.ConfigError(
-            f'--site {sorted(unknown)[0]}: there is no such site; there are: '
-            f'{known}'
-        )
+        known = [site.name for site in cloud.sites]
+        raise no_such('--site', sorted(unknown)[0], known)
     return tuple(
         site
         for site in cloud.sites
         if not parsed.site or site.name in parsed.site
+    )
+
+
+def no_such(
+    option: str, word: str, known: Iterable[str]
+) -> exceptions.ConfigError:
+    """Make the error for a name that is none."""
+    return exceptions.ConfigError(
+        f'{option} {word}: there is none of this name; there are: '
+        f'{", ".join(known)}'
     )
 
 

@@ -42,10 +42,12 @@ BROKEN_PIPE = 141
 
 # What is imported when it is run, or its help asked for.
 COMMANDS = {
+    'bootstrap apply': 'dcn_distributor.cmd.bootstrap_plan:Apply',
     'bootstrap keys': 'dcn_distributor.cmd.bootstrap_keys:Keys',
     'bootstrap keys retire': 'dcn_distributor.cmd.bootstrap_keys:Retire',
     'bootstrap keys revoke': 'dcn_distributor.cmd.bootstrap_keys:Revoke',
     'bootstrap keys rotate': 'dcn_distributor.cmd.bootstrap_keys:Rotate',
+    'bootstrap plan': 'dcn_distributor.cmd.bootstrap_plan:Plan',
     'bootstrap render': 'dcn_distributor.cmd.bootstrap_render:Render',
     'bootstrap verify': 'dcn_distributor.cmd.bootstrap_verify:Verify',
     'clean': 'dcn_distributor.cmd.clean:Clean',

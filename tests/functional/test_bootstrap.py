@@ -1,0 +1,293 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The whole procedure, with a recorder in the place of `openstack`."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+import stat
+import subprocess
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent.parent
+SAMPLES = TOP / 'etc' / 'dcn_distributor'
+COMMAND = 'dcn-distributor'
+
+# Notes what it is called with; fails for what FAILS names.
+_RECORDER = """\
+#!/bin/sh
+printf '%s\\n' "$*" >> "$RECORD"
+if [ -n "$FAILS" ] && [ "${*#*$FAILS}" != "$*" ]; then
+    echo "no valid host was found"
+    exit 3
+fi
+"""
+
+
+class Operator:
+    """Somebody at a shell, with a sites.yaml."""
+
+    def __init__(self, directory: Path, topology: str) -> None:
+        self.directory = directory
+        self.out = directory / 'out'
+        self.state = directory / 'state.json'
+        self.sites = directory / 'sites.yaml'
+        self.sites.write_text(
+            (SAMPLES / f'sites-{topology}.yaml.sample').read_text()
+        )
+        self._record = directory / 'record'
+        recorder = directory / 'bin' / 'openstack'
+        recorder.parent.mkdir()
+        recorder.write_text(_RECORDER)
+        recorder.chmod(0o755)
+
+    def run(
+        self, *words: str, code: int = 0, fails: str = ''
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command of bootstrap, and see how it ends."""
+        path = f'{self.directory / "bin"}:{os.environ["PATH"]}'
+        ran = subprocess.run(
+            [
+                *(COMMAND, 'bootstrap', *words),
+                *('--sites', str(self.sites), '--state', str(self.state)),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                'PATH': path,
+                'RECORD': str(self._record),
+                'FAILS': fails,
+            },
+        )
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran
+
+    def apply(
+        self, *words: str, code: int = 0, fails: str = ''
+    ) -> subprocess.CompletedProcess[str]:
+        """Do all that is to be done."""
+        return self.run(
+            *('apply', '--out', str(self.out), '--apply', *words),
+            code=code,
+            fails=fails,
+        )
+
+    def plan(self) -> dict[str, str]:
+        """Read the state of every step."""
+        ran = self.run('plan', '--out', str(self.out), '-f', 'json')
+        return {row['Step']: row['State'] for row in json.loads(ran.stdout)}
+
+    def called(self) -> list[str]:
+        """Read what the deployment tool was called with, and forget it."""
+        if not self._record.exists():
+            return []
+        lines = self._record.read_text().splitlines()
+        self._record.unlink()
+        return lines
+
+    def files(self) -> dict[str, bytes]:
+        """Read all files that were rendered, but no logs."""
+        return {
+            str(path.relative_to(self.out)): path.read_bytes()
+            for path in self.out.rglob('*')
+            if path.is_file() and 'logs' not in path.parts
+        }
+
+    def secrets(self) -> set[str]:
+        """Read all secrets that were issued."""
+        state = json.loads(self.state.read_text())
+        return {
+            entity['key']
+            for cluster in state['clusters'].values()
+            for entity in cluster['entities'].values()
+        }
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path, 'multi-ceph')
+
+
+def _stacks(called: list[str], words: str) -> list[str]:
+    """Which stacks a command was called for, in order."""
+    return [
+        line.split(' --stack ')[1].split()[0]
+        for line in called
+        if line.startswith(words)
+    ]
+
+
+def test_nothing_is_done_before_it_is_asked_for(operator: Operator) -> None:
+    plan = operator.plan()
+    operator.run('apply', '--out', str(operator.out))
+
+    assert set(plan.values()) == {'to do'}
+    assert operator.called() == []
+    assert not operator.out.exists()
+    assert not operator.state.exists()
+
+
+def test_all_is_done_in_the_order_of_the_documents_and_once(
+    operator: Operator,
+) -> None:
+    operator.apply()
+
+    called = operator.called()
+    assert _stacks(called, 'overcloud deploy') == [
+        'control-plane', 'dcn0', 'dcn1', 'control-plane',
+    ]  # fmt: skip
+    states = operator.plan()
+    assert states.pop('verify') == 'to do'
+    assert set(states.values()) == {'done'}
+    before = operator.files()
+
+    operator.apply()
+
+    assert operator.called() == []
+    assert operator.files() == before
+
+
+def test_shorter_order_deploys_every_stack_once(operator: Operator) -> None:
+    operator.apply('--release', 'xena')
+
+    called = operator.called()
+    assert _stacks(called, 'overcloud deploy') == [
+        'control-plane', 'dcn0', 'dcn1',
+    ]  # fmt: skip
+    first = [line.split()[1] for line in called]
+    assert first.index('ceph') > first.index('node')
+    assert first.index('deploy') > first.index('ceph')
+
+
+def test_procedure_stops_at_a_failure_and_goes_on_there(
+    operator: Operator,
+) -> None:
+    ran = operator.apply(code=1, fails='deploy --stack dcn0')
+
+    assert 'deploy dcn0' in ran.stderr
+    assert 'no valid host was found' in ran.stderr
+    called = operator.called()
+    assert _stacks(called, 'overcloud deploy') == ['control-plane', 'dcn0']
+    assert operator.plan()['deploy dcn0'] == 'to do'
+
+    operator.apply()
+
+    called = operator.called()
+    assert called[0].startswith('overcloud deploy --stack dcn0')
+    assert _stacks(called, 'overcloud deploy') == [
+        'dcn0', 'dcn1', 'control-plane',
+    ]  # fmt: skip
+
+
+def test_commands_are_only_printed_on_request(operator: Operator) -> None:
+    ran = operator.apply('--print-commands')
+
+    assert operator.called() == []
+    assert ran.stdout.count('\nopenstack overcloud deploy ') == 4
+    assert operator.plan()['deploy dcn0'] == 'to do'
+
+
+def test_site_is_added_without_touching_the_others(
+    operator: Operator,
+) -> None:
+    operator.apply()
+    operator.called()
+    before, secrets = operator.files(), operator.secrets()
+    text = operator.sites.read_text()
+    begin = text.index('  dcn1:\n')
+    added = text[begin:].replace('dcn1', 'dcn2').replace('dcn-hci', 'hci2')
+    added = added.replace('oc0-ceph-3', 'oc0-ceph-5')
+    added = added.replace('oc0-ceph-4', 'oc0-ceph-6')
+    added = added.replace('a62', 'a63').replace('number: 1', 'number: 2')
+    added = added.replace('172.16.11.246', '172.16.11.247')
+    operator.sites.write_text(text + added)
+
+    operator.apply()
+
+    after = operator.files()
+    changed = {path for path in before if after[path] != before[path]}
+    assert changed == {
+        'control-plane/ceph_keys_update.yaml',
+        'control-plane/glance_update.yaml',
+        'deploy.sh',
+    }
+    assert any(path.startswith('dcn2/') for path in after)
+    assert secrets < operator.secrets()
+    assert _stacks(operator.called(), 'overcloud deploy') == [
+        'dcn2', 'control-plane',
+    ]  # fmt: skip
+
+
+def test_change_has_just_its_own_steps_done_again(
+    operator: Operator,
+) -> None:
+    operator.apply()
+    operator.called()
+    text = operator.sites.read_text()
+    operator.sites.write_text(
+        text.replace('      number: 1\n', '      number: 1\n      az: north\n')
+    )
+
+    states = operator.plan()
+    operator.apply()
+
+    again = {step for step, state in states.items() if 'again' in state}
+    assert again == {'deploy dcn1'}
+    assert _stacks(operator.called(), 'overcloud deploy') == ['dcn1']
+
+
+@pytest.mark.parametrize('topology', ['multi-ceph', 'glance-cache'])
+def test_no_secret_is_shown_or_for_others_to_read(
+    tmp_path: Path, topology: str
+) -> None:
+    operator = Operator(tmp_path, topology)
+    ran = [operator.apply(), operator.run('keys')]
+    ran.append(operator.run('plan', '--out', str(operator.out), '--long'))
+    called = operator.called()
+
+    secrets = operator.secrets() if operator.state.exists() else set()
+
+    assert bool(secrets) is (topology == 'multi-ceph')
+    holders = 0
+    for secret in secrets:
+        assert all(secret not in each.stdout + each.stderr for each in ran)
+        assert all(secret not in line for line in called)
+        for path in tmp_path.rglob('*'):
+            if path.is_file() and secret.encode() in path.read_bytes():
+                holders += 1
+                assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert holders or not secrets
+
+
+def test_two_runs_at_once_do_not_meet(operator: Operator) -> None:
+    lock = operator.directory / 'state.json.lock'
+    with lock.open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ran = operator.apply(code=2)
+
+    assert 'another bootstrap is at work' in ran.stderr
+    assert operator.called() == []
+
+
+def test_state_that_others_can_read_is_refused(operator: Operator) -> None:
+    operator.run('keys', '--apply')
+    operator.state.chmod(0o644)
+
+    ran = operator.run('keys', code=2)
+
+    assert 'chmod 600' in ran.stderr
+    for secret in operator.secrets():
+        assert secret not in ran.stderr
