@@ -24,15 +24,12 @@ import enum
 import re
 import struct
 
+from dcn_distributor.core import ceph_ini
 from dcn_distributor.core import text as texts
 
 _HEADER = struct.Struct('<HIIH')
-_SECTION = re.compile(r'\[([^\]]+)\]')
-# Quotes and backslashes in quotes are escaped (ceph: auth/KeyRing.cc
-# encode_plaintext, common/ConfUtils.cc); a comment may follow.
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:[#;].*)?')
-_ESCAPED = re.compile(r'\\(["\\])')
-_NAME = re.compile(r'[a-z]+\.[^\s\[\]]+')
+# That of monitors has nothing behind the dot.
+_NAME = re.compile(r'[a-z]+\.[^\s\[\]]*')
 _CAPS = 'caps '
 
 
@@ -174,45 +171,16 @@ def keyring(entities: Iterable[Entity], *, with_caps: bool = False) -> str:
         lines += [f'[{entity.name}]', f'\tkey = {entity.secret.text}']
         if with_caps:
             lines += [
-                f'\tcaps {daemon} = {_quote(entity.caps[daemon])}'
+                f'\tcaps {daemon} = {ceph_ini.quote(entity.caps[daemon])}'
                 for daemon in sorted(entity.caps)
             ]
     return ''.join(f'{line}\n' for line in lines)
 
 
-def _quote(caps: str) -> str:
-    escaped = caps.replace('\\', '\\\\').replace('"', '\\"')
-    # A line of a keyring cannot go on in the next.
-    return '"' + ' '.join(escaped.splitlines()) + '"'
-
-
 def parse_keyring(content: str) -> tuple[Entity, ...]:
     """Read a keyring file. Raises ValueError, which does not tell secrets."""
-    sections: dict[str, dict[str, str]] = {}
-    current: dict[str, str] | None = None
-    for number, line in enumerate(content.splitlines(), 1):
-        stripped = line.strip()
-        if not stripped or stripped[0] in '#;':
-            continue
-        section = _SECTION.fullmatch(stripped)
-        if section:
-            current = sections.setdefault(section.group(1).strip(), {})
-            continue
-        name, is_there, written = stripped.partition('=')
-        value = _unquote(written.strip())
-        if not is_there or current is None or value is None:
-            raise ValueError(f'line {number} is not one of a keyring')
-        key = ' '.join(name.replace('_', ' ').split())
-        current[key] = value
+    sections = ceph_ini.parse(content, 'keyring')
     return tuple(_entity(name, of) for name, of in sections.items())
-
-
-def _unquote(written: str) -> str | None:
-    """Give a value without quotes and comment; None if quotes are left."""
-    if not written.startswith('"'):
-        return re.split('[#;]', written, maxsplit=1)[0].strip()
-    found = _QUOTED.fullmatch(written)
-    return _ESCAPED.sub(r'\1', found.group(1)) if found else None
 
 
 def _entity(name: str, options: Mapping[str, str]) -> Entity:

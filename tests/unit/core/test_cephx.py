@@ -165,6 +165,24 @@ def test_keyring_without_caps_has_nothing_but_the_key(entity):
     assert cephx.parse_keyring(text) == (dataclasses.replace(entity, caps={}),)
 
 
+def test_the_key_of_monitors_has_no_name_of_its_own():
+    [entity] = cephx.parse_keyring(f'[mon.]\n\tkey = {OLD[0]}\n')
+
+    assert entity.name == 'mon.'
+
+
+def test_lines_go_on_after_a_backslash():
+    text = f'[client.a]\nkey = \\\n{OLD[0]}\ncaps mon = "allow \\\nr"\n'
+
+    [entity] = cephx.parse_keyring(text)
+
+    assert entity == cephx.Entity(
+        'client.a', cephx.Secret(OLD[0]), {'mon': 'allow r'}
+    )
+    with pytest.raises(ValueError, match='line 6 is not'):
+        cephx.parse_keyring(text + 'x')
+
+
 def test_line_end_in_caps_adds_no_line():
     entity = cephx.Entity(
         'client.a',
