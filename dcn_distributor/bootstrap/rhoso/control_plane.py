@@ -12,7 +12,8 @@
 """The parts of the OpenStackControlPlane that a cloud of sites needs.
 
 They are to be merged into what is there (server-side apply): what is not
-named here stays as it is.
+named here stays as it is, but for lists, which are replaced whole. The only
+one here is extraMounts.
 """
 
 from dcn_distributor.bootstrap.rhoso import ceph_secrets

@@ -34,11 +34,7 @@ _EVERYWHERE = {'All', 'Glance', 'GlanceAPI'}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Api:
-    """One Glance API.
-
-    :ivar backends: the drivers of enabled stores, by id; None if the
-        options do not name any
-    """
+    """One Glance API, with the options that somebody chose for it."""
 
     name: str
     kind: str
@@ -46,6 +42,7 @@ class _Api:
 
     @property
     def backends(self) -> Mapping[str, str] | None:
+        """The drivers of stores, by id; None if nobody chose any."""
         written = self.sections.get('DEFAULT', {}).get('enabled_backends')
         if written is None:
             return None
@@ -54,6 +51,7 @@ class _Api:
 
     @property
     def methods(self) -> tuple[str, ...]:
+        """The ways to import."""
         written = self.sections.get('DEFAULT', {}).get(
             'enabled_import_methods', _METHODS
         )
@@ -73,15 +71,18 @@ def check(
 
     `mounts` are all that may be for Glance.
     """
-    shared = options.parse(trees.text(template, 'customServiceConfig'))
+    shared = trees.text(template, 'customServiceConfig')
     apis = []
     for name, api in trees.mapping(template, 'glanceAPIs').items():
-        own = options.parse(trees.text(api, 'customServiceConfig'))
-        if shared is None or own is None:
+        # An API with options of its own gets none of those for all
+        # (glance-operator: internal/controller/glance_controller.go).
+        text = trees.text(api, 'customServiceConfig') or shared
+        sections = options.parse(text)
+        if sections is None:
             yield f'Glance {name}: customServiceConfig is no INI'
             continue
         kind = trees.text(api, 'type') or 'split'
-        apis.append(_Api(name, kind, options.merge(shared, own)))
+        apis.append(_Api(name, kind, sections))
     yield from _endpoint(trees.text(template, 'keystoneEndpoint'), apis)
     for each in apis:
         yield from _stores(each)

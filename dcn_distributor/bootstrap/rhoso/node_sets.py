@@ -12,8 +12,9 @@
 """The node sets of the data plane, and what is deployed on them when.
 
 One node set for each stack with nodes. Networks, addresses and what Ansible
-is told besides are the operator's: these are the parts that sites need, to be
-merged into that.
+is told besides are of the people who run the cloud: these are the parts that
+sites need, to be merged into that (server-side apply). Of the lists, which
+are replaced whole, services and extraMounts are named here.
 """
 
 import hashlib

@@ -32,12 +32,3 @@ def parse(text: str) -> Sections | None:
     except configparser.Error:
         return None
     return {name: dict(parser[name]) for name in parser.sections()}
-
-
-def merge(*all_sections: Sections) -> Sections:
-    """Put some together; of two values the later one counts."""
-    merged: dict[str, dict[str, str]] = {}
-    for sections in all_sections:
-        for name, options in sections.items():
-            merged.setdefault(name, {}).update(options)
-    return merged

@@ -114,7 +114,7 @@ def _node_set(
         site,
         stack,
         node_set,
-        'adds services and mounts to the node set that has its networks',
+        'its services and Ceph files; networks stay as they are',
     )
     yield _wait(
         f'node set {stack.name} is set up',

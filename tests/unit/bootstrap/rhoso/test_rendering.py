@@ -54,16 +54,38 @@ def test_published_definitions_allow_what_is_rendered(topology: str) -> None:
 @definitions.needed
 @_some
 @given(cloud=clouds.clouds())
-def test_definitions_and_checks_find_nothing_in_any_cloud(
-    cloud: stacks.Cloud,
-) -> None:
+def test_published_definitions_allow_any_cloud(cloud: stacks.Cloud) -> None:
+    for document in clouds.render(cloud).values():
+        if document['kind'] not in _CORE:
+            assert definitions.complaints(document) == []
+
+
+@_some
+@given(cloud=clouds.clouds())
+def test_checks_find_nothing_in_any_cloud(cloud: stacks.Cloud) -> None:
     documents = clouds.render(cloud)
 
     assert checks.check(documents.values()) == ()
     for document in documents.values():
         assert _LABEL.fullmatch(document['metadata']['name'])
-        if document['kind'] not in _CORE:
-            assert definitions.complaints(document) == []
+
+
+@pytest.mark.parametrize(
+    'description',
+    ['"all"', "it's $5", ' # none; ', '$store_description', '%(a)s', "'"],
+)
+def test_any_description_is_read_as_it_was_written(
+    tmp_path: Path, description: str
+) -> None:
+    cloud = clouds.load('multi-ceph')
+    glance = dataclasses.replace(
+        cloud.site('dcn0').glance, description=description
+    )
+    cloud = samples.with_site(cloud, 'dcn0', glance=glance)
+
+    api = clouds.glance_apis(clouds.render(cloud))['central']
+    conf = clouds.options(tmp_path, api['customServiceConfig'])
+    assert conf.dcn0.store_description == description
 
 
 @_some
