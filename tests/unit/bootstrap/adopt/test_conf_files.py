@@ -20,7 +20,7 @@ from dcn_distributor.core import cephx
 
 KEY = 'AQDY215eAAAAABAAv+R9oML+7c8FFygX7eUWrQ=='
 FSID = '8649d6c3-dcb3-4aae-8c19-8c2fe5a853ac'
-CONF = f'[global]\nfsid = {FSID}\nmon host = 10.0.0.1\n'
+MINIMAL = f'[global]\nfsid = {FSID}\nmon host = 10.0.0.1\n'
 KEYRING = f'[client.openstack]\n\tkey = {KEY}\n'
 
 
@@ -49,7 +49,7 @@ def problems(**files):
 def test_conf_is_read_with_its_keyrings():
     found = parse(
         **{
-            'dcn0.conf': CONF,
+            'dcn0.conf': MINIMAL,
             'dcn0.client.openstack.keyring': KEYRING,
             'dcn0.client.glance.keyring': KEYRING.replace(
                 'openstack', 'glance'
@@ -105,7 +105,7 @@ def test_monitors_are_read_in_all_forms(written, monitors):
 def test_keys_of_ceph_itself_are_left_out():
     [found] = parse(
         **{
-            'dcn0.conf': CONF,
+            'dcn0.conf': MINIMAL,
             'dcn0.client.admin.keyring': KEYRING.replace('openstack', 'admin'),
             'dcn0.client.openstack.keyring': KEYRING,
             'dcn0.mon.keyring': KEYRING.replace('client.openstack', 'mon.'),
@@ -116,7 +116,7 @@ def test_keys_of_ceph_itself_are_left_out():
 
 
 def test_directories_are_kept_apart():
-    files = {'dcn0.conf': CONF, 'dcn0.client.openstack.keyring': KEYRING}
+    files = {'dcn0.conf': MINIMAL, 'dcn0.client.openstack.keyring': KEYRING}
 
     found = conf_files.parse(
         findings.Source(f'{directory}/{name}', text)
@@ -143,11 +143,11 @@ def test_directories_are_kept_apart():
             'dcn0.conf: [global] fsid: is missing',
         ),
         (
-            CONF.replace('10.0.0.1', 'not found'),
+            MINIMAL.replace('10.0.0.1', 'not found'),
             'dcn0.conf: [global] mon host: expected the address of a monitor',
         ),
         (
-            CONF.replace(FSID, 'not found'),
+            MINIMAL.replace(FSID, 'not found'),
             "dcn0.conf: [global] fsid: expected a UUID, found 'not found'",
         ),
         ('fsid\n', 'dcn0.conf: line 1 is not one of a ceph.conf'),
@@ -166,9 +166,9 @@ def test_all_problems_are_told_at_once():
         **{
             'dcn0.conf': '[global]\n',
             'dcn0.client.openstack.keyring': KEYRING[:-5],
-            'dcn1.conf': CONF,
+            'dcn1.conf': MINIMAL,
             'dcn2.client.openstack.keyring': KEYRING,
-            'dcn-3.conf': CONF,
+            'dcn-3.conf': MINIMAL,
             'dcn-3.client.openstack.keyring': KEYRING,
         }
     )
