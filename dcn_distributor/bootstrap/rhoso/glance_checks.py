@@ -80,13 +80,16 @@ def check(
         sections = options.parse(text)
         if sections is None:
             yield f'Glance {name}: customServiceConfig is no INI'
-            continue
         kind = trees.text(api, 'type') or 'split'
-        apis.append(_Api(name, kind, sections))
-    yield from _endpoint(trees.text(template, 'keystoneEndpoint'), apis)
+        apis.append(_Api(name, kind, sections or {}))
+    if apis:
+        # Without any the operator makes one, called default.
+        yield from _endpoint(trees.text(template, 'keystoneEndpoint'), apis)
+    stores = {store for each in apis for store in each.backends or {}}
     for each in apis:
         yield from _stores(each)
-        yield from _methods(each)
+        if len(stores) > 1:
+            yield from _methods(each)
         yield from _mounted(each, _reaching(each, mounts, secrets))
     yield from _clusters(apis)
 

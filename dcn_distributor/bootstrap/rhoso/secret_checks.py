@@ -58,7 +58,8 @@ def read(
         if document.get('kind') != 'Secret':
             continue
         keys = [key for part in _DATA for key in trees.mapping(document, part)]
-        if any(key.endswith(('.keyring', '.conf')) for key in keys):
+        # Others have a .conf, too.
+        if any(key.endswith('.keyring') for key in keys):
             name = trees.text(document, 'metadata', 'name')
             found[name] = _read(name, document)
     return found

@@ -13,9 +13,8 @@
 
 It fills in defaults, and refuses what the schema does not allow or, asked to
 be strict, does not know. What is here are the parts of OpenAPI 3 that
-structural schemas have:
-https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
-The rules in CEL (x-kubernetes-validations) are not tried.
+structural schemas have (kubernetes.io/docs: Extend the Kubernetes API with
+CustomResourceDefinitions, Specifying a structural schema). The rules in CEL (x-kubernetes-validations) are not tried.
 """
 
 from collections.abc import Iterator

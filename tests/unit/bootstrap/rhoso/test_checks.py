@@ -279,12 +279,25 @@ def test_one_store_name_for_two_clusters_is_found() -> None:
         {},
         {'kind': 'Secret'},
         {'kind': 'Secret', 'data': {'password': 'AAAA'}},
+        {'kind': 'Secret', 'stringData': {'s3.conf': '[s3]\nkey = 1\n'}},
+        {'kind': 'Glance', 'spec': {'keystoneEndpoint': 'default'}},
         {'kind': 'OpenStackControlPlane', 'spec': {'glance': None}},
         {'kind': 'OpenStackDataPlaneNodeSet', 'spec': []},
         {'kind': 'Deployment', 'spec': {'template': {'extraMounts': 5}}},
     ],
 )
 def test_documents_of_others_are_passed_over(document: dict) -> None:
+    assert checks.check([document]) == ()
+
+
+def test_one_store_needs_no_copies() -> None:
+    document = yaml.safe_load(_SAME_NAME)
+    apis = document['spec']['glance']['template']['glanceAPIs']
+    del apis['az1']
+    methods = "enabled_import_methods = ['web-download', 'copy-image']"
+    old = apis['default']['customServiceConfig']
+    apis['default']['customServiceConfig'] = old.replace(methods, '')
+
     assert checks.check([document]) == ()
 
 
