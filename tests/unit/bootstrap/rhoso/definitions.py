@@ -14,7 +14,8 @@
 It fills in defaults, and refuses what the schema does not allow or, asked to
 be strict, does not know. What is here are the parts of OpenAPI 3 that
 structural schemas have (kubernetes.io/docs: Extend the Kubernetes API with
-CustomResourceDefinitions, Specifying a structural schema). The rules in CEL (x-kubernetes-validations) are not tried.
+CustomResourceDefinitions, Specifying a structural schema). The rules in CEL
+(x-kubernetes-validations) are not tried.
 """
 
 from collections.abc import Iterator
