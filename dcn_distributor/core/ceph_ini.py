@@ -11,16 +11,19 @@
 # under the License.
 """INI as Ceph writes and reads it: ceph.conf and keyrings.
 
-A name may have spaces or underscores, a value may stand in quotes, in which
-quotes and backslashes are escaped, and a line goes on after a backslash
-(ceph: common/ConfUtils.cc, auth/KeyRing.cc).
+A name may have spaces or underscores, a value may stand in quotes, and a line
+goes on after a backslash. Even in quotes Ceph takes ``#`` and ``;`` for the
+beginning of a comment, unless they are escaped, but does not escape them
+itself (tried with ceph-authtool 16.2.15).
 """
 
 import re
 
 _SECTION = re.compile(r'\[([^\]]+)\]\s*(?:[#;].*)?')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:[#;].*)?')
-_ESCAPED = re.compile(r'\\(["\\])')
+_ESCAPED = re.compile(r'\\(["\\#;])')
+_TO_ESCAPE = re.compile(r'["\\#;]')
+_COMMENT = re.compile(r'(?<!\\)[#;]')
 _CONTINUED = re.compile(r'\\\n')
 
 
@@ -49,7 +52,7 @@ def parse(content: str, kind: str) -> dict[str, dict[str, str]]:
 
 def quote(value: str) -> str:
     """Write a value in quotes; a line cannot go on in the next."""
-    escaped = value.replace('\\', '\\\\').replace('"', '\\"')
+    escaped = _TO_ESCAPE.sub(r'\\\g<0>', value)
     return '"' + ' '.join(escaped.splitlines()) + '"'
 
 
@@ -65,6 +68,7 @@ def _lines(content: str) -> list[tuple[str, int]]:
 def _unquote(written: str) -> str | None:
     """Give a value without quotes and comment; None if quotes are left."""
     if not written.startswith('"'):
-        return re.split('[#;]', written, maxsplit=1)[0].strip()
+        plain = _COMMENT.split(written, maxsplit=1)[0].strip()
+        return _ESCAPED.sub(r'\1', plain)
     found = _QUOTED.fullmatch(written)
     return _ESCAPED.sub(r'\1', found.group(1)) if found else None

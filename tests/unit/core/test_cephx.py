@@ -13,7 +13,9 @@
 
 import base64
 import dataclasses
+import shutil
 import struct
+import subprocess
 import traceback
 
 import hypothesis
@@ -165,6 +167,29 @@ def test_keyring_without_caps_has_nothing_but_the_key(entity):
     assert cephx.parse_keyring(text) == (dataclasses.replace(entity, caps={}),)
 
 
+@pytest.mark.skipif(
+    shutil.which('ceph-authtool') is None, reason='no ceph-authtool here'
+)
+@pytest.mark.parametrize(
+    'caps',
+    [
+        'profile rbd pool=images, profile rbd pool=vms',
+        'allow command "config get"',
+        'allow r; allow command "a#b"',
+        'allow command "a" with key regex "^a\\.b$"',
+    ],
+)
+def test_ceph_reads_what_is_written_and_writes_what_is_read(tmp_path, caps):
+    entity = cephx.Entity('client.a', cephx.Secret(OLD[0]), {'osd': caps})
+    ours, theirs = tmp_path / 'ours', tmp_path / 'theirs'
+    ours.write_text(cephx.keyring([entity], with_caps=True))
+    tool = ('ceph-authtool', '--create-keyring', theirs)
+
+    subprocess.run((*tool, '--import-keyring', ours), check=True)
+
+    assert cephx.parse_keyring(theirs.read_text()) == (entity,)
+
+
 def test_the_key_of_monitors_has_no_name_of_its_own():
     [entity] = cephx.parse_keyring(f'[mon.]\n\tkey = {OLD[0]}\n')
 
@@ -218,6 +243,12 @@ def test_line_end_in_caps_adds_no_line():
             'caps_mon = "allow r" # all may\n\n; end\n',
             {'mon': 'allow r'},
             id='with comments and underscores',
+        ),
+        pytest.param(
+            f'[client.glance]\nkey = {OLD[0]}\n'
+            'caps mon = allow r \\; allow w ; not x\n',
+            {'mon': 'allow r ; allow w'},
+            id='with an escaped semicolon',
         ),
         pytest.param(
             f'[client.glance]\nkey = {OLD[0]}\nauid = 18446744073709551615\n'

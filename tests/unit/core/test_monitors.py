@@ -11,6 +11,10 @@
 # under the License.
 """Monitors' addresses, as ceph.conf and the monitors themselves write them."""
 
+import re
+import shutil
+import subprocess
+
 import pytest
 
 from dcn_distributor.core import monitors
@@ -35,6 +39,26 @@ ADDRESSES = (
 def test_address_is_taken_as_it_is(address):
     assert monitors.check(address) == address
     assert monitors.split(address) == (address,)
+
+
+@pytest.mark.skipif(
+    shutil.which('monmaptool') is None, reason='no monmaptool here'
+)
+def test_ceph_takes_all_of_them_as_one_monitor_each(tmp_path):
+    conf, monmap = tmp_path / 'ceph.conf', tmp_path / 'monmap'
+    for address in ADDRESSES:
+        conf.write_text(f'[global]\nmon host = {address}\n')
+        tool = ('monmaptool', '-c', conf)
+        made = subprocess.run(
+            (*tool, '--create', '--clobber', '--generate', '--print', monmap),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+        [monitor] = re.findall(r'^\d+: (.*)', made.stdout, re.MULTILINE)
+        [ip] = [ip for ip in ('172.16.11.45', 'fd00::45') if ip in address]
+        assert ip in monitor
 
 
 @pytest.mark.parametrize(
