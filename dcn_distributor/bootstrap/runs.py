@@ -9,10 +9,12 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Run one step of a procedure: the deployment tool's own command line."""
+"""Run the deployment tool's own command lines."""
 
+from collections.abc import Sequence
 import os
 from pathlib import Path
+import shlex
 import subprocess
 
 from dcn_distributor import exceptions
@@ -48,6 +50,29 @@ def run(step: procedures.Step, directory: str, logs: str) -> Path:
     if ended.returncode:
         raise Failed(step, ended.returncode, path)
     return path
+
+
+def read(argv: Sequence[str]) -> str:
+    """Run a command that only looks; give what it printed.
+
+    Raises ConfigError if it cannot be run, or fails.
+    """
+    line = shlex.join(argv)
+    try:
+        ended = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as exc:
+        raise exceptions.ConfigError(
+            f'{argv[0]} cannot be run: {exc.strerror}; install it, or do this '
+            f'where it is: {line}'
+        ) from exc
+    if ended.returncode:
+        said = ended.stderr.decode(errors='replace').strip()
+        raise exceptions.ConfigError(
+            f"'{line}' ended with exit code {ended.returncode}: {said}"
+        )
+    return ended.stdout.decode(errors='replace')
 
 
 class Failed(exceptions.PermanentError):

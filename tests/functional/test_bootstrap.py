@@ -28,6 +28,7 @@ COMMAND = 'dcn-distributor'
 _RECORDER = """\
 #!/bin/sh
 printf '%s\\n' "$*" >> "$RECORD"
+if [ "${*#baremetal node list}" != "$*" ]; then cat "$RECORD.nodes"; fi
 if [ -n "$FAILS" ] && [ "${*#*$FAILS}" != "$*" ]; then
     echo "no valid host was found"
     exit 3
@@ -97,6 +98,11 @@ class Operator:
         lines = self._record.read_text().splitlines()
         self._record.unlink()
         return lines
+
+    def enroll(self, *nodes: dict[str, object]) -> None:
+        """Say what the bare metal service has."""
+        path = self._record.with_name(f'{self._record.name}.nodes')
+        path.write_text(json.dumps(nodes))
 
     def files(self) -> dict[str, bytes]:
         """Read all files that were rendered, but no logs."""
@@ -291,3 +297,59 @@ def test_state_that_others_can_read_is_refused(operator: Operator) -> None:
     assert 'chmod 600' in ran.stderr
     for secret in operator.secrets():
         assert secret not in ran.stderr
+
+
+def _node(name: str, state: str, capabilities: str) -> dict[str, object]:
+    return {
+        'name': name,
+        'uuid': f'uuid-of-{name}',
+        'provision_state': state,
+        'maintenance': False,
+        'instance_uuid': None,
+        'properties': {'capabilities': capabilities},
+    }
+
+
+def _machines(state: str = 'available') -> list[dict[str, object]]:
+    names = [f'oc0-controller-{n}' for n in range(3)]
+    names += [f'oc0-ceph-{n}' for n in range(5)]
+    return [_node(name, state, 'cpu_vt:true') for name in names]
+
+
+def test_machines_are_tagged_and_keep_what_else_they_are(
+    operator: Operator,
+) -> None:
+    operator.enroll(*_machines())
+
+    operator.run('nodes')
+    assert len(operator.called()) == 1
+    operator.run('nodes', '--apply')
+
+    called = operator.called()[1:]
+    assert len(called) == 8
+    assert called[0] == (
+        'baremetal node set oc0-controller-0 --property capabilities='
+        'node:0-controller-0,boot_option:local,cpu_vt:true'
+    )
+
+
+def test_no_machine_is_tagged_if_one_is_busy(operator: Operator) -> None:
+    machines = _machines()
+    machines[4]['provision_state'] = 'active'
+    operator.enroll(*machines)
+
+    ran = operator.run('nodes', '--apply', code=2)
+
+    assert 'oc0-ceph-1' in ran.stderr
+    assert len(operator.called()) == 1
+
+
+def test_site_is_taken_out_in_order(operator: Operator) -> None:
+    rows = json.loads(operator.run('remove', 'dcn1', '-f', 'json').stdout)
+
+    steps = [row['Step'] for row in rows]
+    assert steps == [
+        'policies', 'copies', 'central', 'keys',
+        'rotate client.glance of central', 'delete dcn1',
+    ]  # fmt: skip
+    operator.run('remove', 'central', code=2)

@@ -147,6 +147,14 @@ class Bootstrap:
         with open(self._conf, 'w', opener=opener) as file:
             parser.write(file)
 
+    def use_glance(self, url: str) -> None:
+        """Ask this Glance from now on, and not the one of the catalogue."""
+        parser = configparser.RawConfigParser()
+        parser.read(self._conf)
+        parser.set('glance', 'endpoint_override', url)
+        with open(self._conf, 'w') as file:
+            parser.write(file)
+
     def run(
         self, *words: str, code: int = 0
     ) -> subprocess.CompletedProcess[str]:

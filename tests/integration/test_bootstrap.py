@@ -24,6 +24,7 @@ from lab import ports
 from tests.integration import bootstrapped
 
 METHODS = ['glance-direct', 'web-download', 'copy-image']
+AGENT = 'other-agent'
 POOLS = ['images', 'volumes', 'vms']
 
 
@@ -58,7 +59,8 @@ def _document(
     described = {
         site: {
             'store': site,
-            'cluster': {'conf': lab.ceph_conf(site)},
+            # The lab's own agent keeps its keys.
+            'cluster': {'conf': lab.ceph_conf(site), 'user': AGENT},
             'deploy': _deploy(lab, site, port, number, data),
         }
         for number, (site, port) in enumerate(at.items())
@@ -99,10 +101,10 @@ def bootstrap(
     document = _document(running_lab, at, tmp_path / 'data', 'external')
     made = bootstrapped.Bootstrap(running_lab, tmp_path, document)
     yield made
+    made.write(document)
     for site in running_lab.sites:
-        made.run(
-            *('keys', 'revoke', 'client.external', '--site', site, '--apply')
-        )
+        for entity in ('client.external', f'client.{AGENT}'):
+            made.run('keys', 'revoke', entity, '--site', site, '--apply')
 
 
 def test_servers_started_from_what_is_rendered_pass_all_checks(
@@ -189,3 +191,36 @@ def test_no_secret_is_shown_and_files_are_for_their_owner(
         for path in bootstrap.directory.rglob('*'):
             if path.is_file() and secret in path.read_text():
                 assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_site_is_removed_once_central_needs_it_no_more(
+    running_lab: deployment.Lab,
+    bootstrap: bootstrapped.Bootstrap,
+    at: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    bootstrap.run('keys', '--apply')
+    whole = _document(running_lab, at, tmp_path / 'data', 'external')
+    rest = json.loads(json.dumps(whole))
+    del rest['sites']['dcn1']
+    refused = bootstrap.run('remove', 'dcn1', '--apply', code=1)
+    assert 'still has the store dcn1' in refused.stderr
+    bootstrap.write(rest)
+    bootstrap.render()
+
+    with _started(bootstrap.glances({'central': at['central']})):
+        bootstrap.use_glance(whole['central']['deploy']['glance']['url'])
+        bootstrap.write(whole)
+        bootstrap.run('remove', 'dcn1', '--apply')
+
+    assert 'dcn1' not in json.loads(bootstrap.state.read_text())['clusters']
+    found = {
+        row['Site']: row['To do']
+        for row in bootstrap.read('keys')
+        if row['Entity'] == 'client.external'
+    }
+    assert found == {
+        'central': 'as it should be',
+        'dcn0': 'as it should be',
+        'dcn1': 'have the cluster make it',
+    }
