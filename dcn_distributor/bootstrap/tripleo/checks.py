@@ -12,7 +12,6 @@
 """What TripleO cannot take, though it is right in itself."""
 
 from collections.abc import Iterator
-import re
 
 from dcn_distributor.bootstrap.tripleo import keys
 from dcn_distributor.bootstrap.tripleo import relations
@@ -20,21 +19,12 @@ from dcn_distributor.core import cephx
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
-# Allowed patterns of GlanceBackendID and CephClientKey in
-# tripleo-heat-templates; Heat wants the whole value to match.
-_STORE = re.compile(r'[a-zA-Z0-9_-]+')
 _GLANCE = 'glance'
 
 
 def find(cloud: stacks.Cloud, ring: rings.Ring) -> Iterator[str]:
     """Say what is wrong, and what to do; nothing if all is well."""
     for site in cloud.sites:
-        if not _STORE.fullmatch(site.store):
-            yield (
-                f'{site.name}: TripleO takes letters, digits, _ and - for '
-                f"the id of a store (GlanceBackendID), and not '{site.store}'"
-                ': choose another store'
-            )
         if site.has_store:
             yield from _client_keys(cloud, ring, site)
 

@@ -102,18 +102,23 @@ def of_deployed_ceph(
     Variables of tripleo-ansible's role tripleo_cephadm.
     """
     ceph = _ceph(site)
-    return {
-        'tripleo_cephadm_fsid': ceph.fsid,
+    made = [
+        _key(issued)
+        for grant in grants.of_cluster(cloud, site)
+        if (issued := ring.entity(grant)) is not None
+    ]
+    variables: Parameters = {
         'tripleo_cephadm_pools': [
             {'name': pool, 'pg_autoscale_mode': True, 'application': 'rbd'}
             for pool in ceph.pools
-        ],
-        'tripleo_cephadm_keys': [
-            _key(issued)
-            for grant in grants.of_cluster(cloud, site)
-            if (issued := ring.entity(grant)) is not None
-        ],
+        ]
     }
+    if ceph.fsid is not None:
+        variables['tripleo_cephadm_fsid'] = ceph.fsid
+    if made:
+        # Without any, the client makes client.openstack itself.
+        variables['tripleo_cephadm_keys'] = made
+    return variables
 
 
 def _cluster(

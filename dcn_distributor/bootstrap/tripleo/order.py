@@ -184,8 +184,9 @@ def _ceph_exports(cloud: stacks.Cloud) -> Iterator[procedures.Step]:
     The files that are rendered have the same already, and have external
     clusters, too, which TripleO cannot export.
     """
-    central = [s for site, s in relations.hosts(cloud) if site.is_central]
-    edges = [s for site, s in relations.hosts(cloud) if not site.is_central]
+    used = [(site, s) for site, s in relations.hosts(cloud) if site.has_store]
+    central = [stack for site, stack in used if site.is_central]
+    edges = [stack for site, stack in used if not site.is_central]
     for of, exported in ((_CENTRAL, central), (_SITES, edges)):
         if exported:
             yield procedures.Step(

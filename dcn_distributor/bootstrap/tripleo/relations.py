@@ -45,8 +45,12 @@ def is_host(site: stacks.Site, stack: stacks.Stack) -> bool:
 
 
 def is_client(site: stacks.Site, stack: stacks.Stack) -> bool:
-    """Tell whether a stack uses a cluster that is not deployed with it."""
-    return site.ceph is not None and not is_host(site, stack)
+    """Tell whether a stack uses a cluster that is not deployed with it.
+
+    One that Glance does not use has no keys here: it is described in the
+    operator's environments.
+    """
+    return site.has_store and not is_host(site, stack)
 
 
 def deploys_ceph(site: stacks.Site, stack: stacks.Stack) -> bool:

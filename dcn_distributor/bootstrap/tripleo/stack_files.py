@@ -77,10 +77,9 @@ def zone_services(cloud: stacks.Cloud) -> dict[str, str]:
 
 def cluster(ceph: stacks.Ceph) -> keys.Parameters:
     """The cluster that a stack deploys."""
-    parameters: keys.Parameters = {
-        'CephClusterFSID': ceph.fsid,
-        'GlanceRbdPoolName': ceph.image_pool,
-    }
+    parameters: keys.Parameters = {'GlanceRbdPoolName': ceph.image_pool}
+    if ceph.fsid is not None:
+        parameters['CephClusterFSID'] = ceph.fsid
     more = [pool for pool in ceph.pools[1:] if pool not in _POOLS]
     if more:
         parameters['CephPools'] = [

@@ -16,7 +16,6 @@ import dataclasses
 import pytest
 import yaml
 
-from dcn_distributor import exceptions
 from dcn_distributor.core import stacks
 from tests.unit.bootstrap import samples
 from tests.unit.bootstrap.tripleo import rendered
@@ -246,13 +245,21 @@ def test_rendered_twice_is_the_same(topology, release):
     )
 
 
-def test_store_that_tripleo_cannot_name_is_refused():
-    cloud = samples.with_site(
-        samples.load('multi-ceph'), 'dcn0', store='dcn.0'
-    )
+@pytest.mark.parametrize('is_external', [False, True])
+@pytest.mark.parametrize('release', rendered.RELEASES)
+def test_cluster_that_glance_does_not_use_needs_no_keys(release, is_external):
+    cloud = samples.load('glance-cache')
+    ceph = stacks.Ceph('local', is_external, None, (), ('images', 'volumes'))
+    cloud = samples.with_site(cloud, 'dcn0', ceph=ceph)
 
-    with pytest.raises(exceptions.ConfigError, match='GlanceBackendID'):
-        rendered.render(cloud)
+    found = rendered.render(cloud, release)
+
+    text = ''.join(file.text for file in found.files.values())
+    assert 'external-ceph' not in text
+    assert 'ceph_keys' not in text
+    assert 'export ceph' not in text
+    assert 'null' not in text
+    assert ('dcn0/ceph.yaml' in found.files) == (not is_external)
 
 
 def test_another_site_changes_no_file_of_the_others(multi_ceph):
