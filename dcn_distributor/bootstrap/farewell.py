@@ -11,6 +11,8 @@
 # under the License.
 """What has to be done, in order, before a site is no more."""
 
+from collections.abc import Iterator
+
 from dcn_distributor.core import grants
 from dcn_distributor.core import procedures
 from dcn_distributor.core import stacks
@@ -33,43 +35,7 @@ def order(
         )
     ]
     if site.has_store:
-        steps += [
-            _by_hand(
-                site,
-                'copies',
-                'remove its copies by Glance: glance stores-delete --store '
-                f'{site.store} IMAGE, for every image that has one there; an '
-                'image that is only there is copied elsewhere first',
-            ),
-            _by_hand(
-                site,
-                'central',
-                f"take {site.name} out of sites.yaml, then 'bootstrap apply': "
-                "central's Glance forgets its store",
-            ),
-            _step(
-                site,
-                'keys',
-                (
-                    *('dcn-distributor', 'bootstrap', 'remove', site.name),
-                    '--apply',
-                ),
-                'its keys are revoked and forgotten',
-            ),
-        ]
-        steps += [
-            _step(
-                site,
-                f'rotate {grant.entity} of {grant.site}',
-                (
-                    *('dcn-distributor', 'bootstrap', 'keys', 'rotate'),
-                    *(grant.entity, '--site', grant.site, '--apply'),
-                ),
-                f'hosts of {site.name} know this secret, and others need it',
-            )
-            for grant in grants.held_by(cloud, site)
-            if grant.site != site.name
-        ]
+        steps += [*_store(site), *_keys(cloud, site)]
     steps += [
         procedures.Step(
             f'delete {stack.name}',
@@ -82,6 +48,41 @@ def order(
         for stack in site.stacks
     ]
     return tuple(steps)
+
+
+def _store(site: stacks.Site) -> Iterator[procedures.Step]:
+    yield _by_hand(
+        site,
+        'copies',
+        'remove its copies by Glance: glance stores-delete --store '
+        f'{site.store} IMAGE, for every image that has one there; an image '
+        'that is only there is copied elsewhere first',
+    )
+    yield _by_hand(
+        site,
+        'central',
+        f"take {site.name} out of sites.yaml, then 'bootstrap apply': "
+        "central's Glance forgets its store",
+    )
+
+
+def _keys(cloud: stacks.Cloud, site: stacks.Site) -> Iterator[procedures.Step]:
+    bootstrap = ('dcn-distributor', 'bootstrap')
+    yield _step(
+        site,
+        'keys',
+        (*bootstrap, 'remove', site.name, '--apply'),
+        'its keys are revoked and forgotten',
+    )
+    for grant in grants.held_by(cloud, site):
+        if grant.site != site.name:
+            at = ('--site', grant.site, '--apply')
+            yield _step(
+                site,
+                f'rotate {grant.entity} of {grant.site}',
+                (*bootstrap, 'keys', 'rotate', grant.entity, *at),
+                f'hosts of {site.name} know this secret, and others need it',
+            )
 
 
 def _by_hand(site: stacks.Site, name: str, why: str) -> procedures.Step:

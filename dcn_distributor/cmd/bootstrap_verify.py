@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Iterator
 import os
+import threading
 import time
 
 from cliff import lister
@@ -162,11 +163,13 @@ class Verify(lister.Lister):  # type: ignore[misc]
 def _waiter(timeout_s: float) -> Callable[[], None]:
     """Make what waits between two looks, for so long in all."""
     end_s = time.monotonic() + timeout_s
+    pause = threading.Event()
 
     def wait() -> None:
         if time.monotonic() >= end_s:
             raise StopIteration
-        time.sleep(_PAUSE_S)
+        # Nothing sets it: Glance has no word for 'done'.
+        pause.wait(_PAUSE_S)
 
     return wait
 

@@ -42,6 +42,7 @@ BROKEN_PIPE = 141
 
 # What is imported when it is run, or its help asked for.
 COMMANDS = {
+    'bootstrap adopt': 'dcn_distributor.cmd.bootstrap_adopt:Adopt',
     'bootstrap apply': 'dcn_distributor.cmd.bootstrap_plan:Apply',
     'bootstrap keys': 'dcn_distributor.cmd.bootstrap_keys:Keys',
     'bootstrap keys retire': 'dcn_distributor.cmd.bootstrap_keys:Retire',

@@ -11,6 +11,7 @@
 # under the License.
 """Who issues keys to a cluster: its monitors, as a port."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from dcn_distributor.core import cephx
@@ -43,6 +44,10 @@ class Authority(Protocol):
 
     def find(self, name: str) -> cephx.Entity | None:
         """Read an entity, as ``client.glance``; None if there is none."""
+        ...
+
+    def list(self) -> Sequence[cephx.Entity]:
+        """Read all entities, those that run the cluster included."""
         ...
 
     def create(

@@ -77,6 +77,7 @@ def test_made_entity_is_found_and_made_once(
     assert made.name == name
     assert cephx.same_caps(made.caps, CAPS)
     assert authority.find(name) == made
+    assert made in authority.list()
     assert authority.create(name, CAPS, None) == made
 
 

@@ -11,6 +11,8 @@
 # under the License.
 """The keys of a cluster in memory: core.authorities.Authority."""
 
+from collections.abc import Sequence
+
 from dcn_distributor import exceptions
 from dcn_distributor.core import cephx
 
@@ -39,6 +41,10 @@ class FakeAuthority:
     def find(self, name: str) -> cephx.Entity | None:
         """See Authority."""
         return self.entities.get(name)
+
+    def list(self) -> Sequence[cephx.Entity]:
+        """See Authority."""
+        return tuple(self.entities.values())
 
     def create(
         self, name: str, caps: cephx.Caps, key_type: cephx.KeyType | None

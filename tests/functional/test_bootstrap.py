@@ -17,12 +17,13 @@ import os
 from pathlib import Path
 import stat
 import subprocess
+import sys
 
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent.parent
 SAMPLES = TOP / 'etc' / 'dcn_distributor'
-COMMAND = 'dcn-distributor'
+COMMAND = str(Path(sys.executable).with_name('dcn-distributor'))
 
 # Notes what it is called with; fails for what FAILS names.
 _RECORDER = """\
@@ -54,14 +55,22 @@ class Operator:
         recorder.chmod(0o755)
 
     def run(
-        self, *words: str, code: int = 0, fails: str = ''
+        self,
+        *words: str,
+        code: int = 0,
+        fails: str = '',
+        sites: Path | None = None,
+        state: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one command of bootstrap, and see how it ends."""
+        files = ['--sites', str(sites or self.sites)]
+        if words[0] == 'adopt':
+            files = []
         path = f'{self.directory / "bin"}:{os.environ["PATH"]}'
         ran = subprocess.run(
             [
                 *(COMMAND, 'bootstrap', *words),
-                *('--sites', str(self.sites), '--state', str(self.state)),
+                *(*files, '--state', str(state or self.state)),
             ],
             check=False,
             capture_output=True,
@@ -353,3 +362,60 @@ def test_site_is_taken_out_in_order(operator: Operator) -> None:
         'rotate client.glance of central', 'delete dcn1',
     ]  # fmt: skip
     operator.run('remove', 'central', code=2)
+
+
+def test_running_cloud_is_taken_over_with_its_secrets(
+    operator: Operator,
+) -> None:
+    operator.run('keys', '--apply')
+    operator.run('render', '--target', 'ceph', '--out', str(operator.out))
+    etc = operator.out / 'central' / 'etc' / 'ceph'
+    sites = operator.directory / 'adopted.yaml'
+    state = operator.directory / 'adopted.json'
+    words = ('adopt', '--ceph-dir', str(etc), '--central', 'central')
+
+    ran = operator.run(*words, '--out', str(sites), state=state)
+
+    shown = ran.stdout + ran.stderr + sites.read_text()
+    assert all(secret not in shown for secret in operator.secrets())
+    rows = json.loads(
+        operator.run('keys', '-f', 'json', sites=sites, state=state).stdout
+    )
+    glance = {
+        row['Site']: row['To do']
+        for row in rows
+        if row['Entity'] == 'client.glance'
+    }
+    assert glance == dict.fromkeys(
+        ('central', 'dcn0', 'dcn1'), 'as it should be'
+    )
+    other = operator.directory / 'out-of-adopted'
+    operator.run('keys', '--apply', sites=sites, state=state)
+    operator.run(
+        *('render', '--target', 'ceph', '--out', str(other)),
+        sites=sites,
+        state=state,
+    )
+    for path in etc.iterdir():
+        adopted = other / path.relative_to(operator.out)
+        assert adopted.read_bytes() == path.read_bytes()
+    operator.run(*words, '--out', str(sites), state=state, code=2)
+
+
+def test_source_without_a_value_is_an_error_that_says_what_to_do(
+    operator: Operator,
+) -> None:
+    etc = operator.directory / 'etc'
+    etc.mkdir()
+    (etc / 'central.conf').write_text('[global]\nmon_host = 10.0.0.1\n')
+    out = operator.directory / 'adopted.yaml'
+
+    ran = operator.run(
+        *('adopt', '--ceph-dir', str(etc), '--central', 'central'),
+        *('--out', str(out)),
+        code=2,
+    )
+
+    assert 'fsid' in ran.stderr
+    assert 'central.conf' in ran.stderr
+    assert not out.exists()

@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 import shutil
 import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -34,7 +35,7 @@ from lab import rabbitmq as lab_rabbitmq
 from lab import sqlite
 from lab import state as lab_state
 
-COMMAND = 'dcn-distributor'
+COMMAND = str(Path(sys.executable).with_name('dcn-distributor'))
 # What of glance-api.conf is about stores, and so rendered.
 _OF_STORES = frozenset((
     'enabled_backends', 'enabled_import_methods', 'show_multiple_locations',
@@ -159,15 +160,19 @@ class Bootstrap:
         self, *words: str, code: int = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run it, and see that it ends with this code."""
+        files = ('--sites', str(self._sites), '--state', str(self.state))
+        return self._run((*words, *files), code)
+
+    def adopt(self, *words: str) -> None:
+        """Take a cloud over, and see that it can be."""
+        self._run(('adopt', *words), 0)
+
+    def _run(
+        self, words: tuple[str, ...], code: int
+    ) -> subprocess.CompletedProcess[str]:
+        before = (COMMAND, '--config-file', str(self._conf), 'bootstrap')
         ran = subprocess.run(
-            [
-                *(COMMAND, '--config-file', str(self._conf), 'bootstrap'),
-                *words,
-                *('--sites', str(self._sites), '--state', str(self.state)),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
+            [*before, *words], check=False, capture_output=True, text=True
         )
         assert ran.returncode == code, ran.stdout + ran.stderr
         return ran

@@ -224,3 +224,32 @@ def test_site_is_removed_once_central_needs_it_no_more(
         'dcn0': 'as it should be',
         'dcn1': 'have the cluster make it',
     }
+
+
+def test_clusters_that_run_are_taken_over(
+    running_lab: deployment.Lab,
+    bootstrap: bootstrapped.Bootstrap,
+    at: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    bootstrap.run('keys', '--apply')
+    state = json.loads(bootstrap.state.read_text())
+    live = [
+        word
+        for site in at
+        for word in ('--live', f'{site}={running_lab.ceph_conf(site)}')
+    ]
+    adopted = tmp_path / 'adopted.json'
+
+    bootstrap.adopt(
+        *(*live, '--central', 'central', '--user', 'external'),
+        *('--out', str(tmp_path / 'adopted.yaml'), '--state', str(adopted)),
+    )
+
+    clusters = json.loads(adopted.read_text())['clusters']
+    for site in at:
+        expected = state['clusters'][site]
+        assert clusters[site]['fsid'] == expected['fsid']
+        assert clusters[site]['monitors'] == expected['monitors']
+        found = clusters[site]['entities']['client.external']
+        assert found == expected['entities']['client.external']

@@ -16,6 +16,7 @@ command line.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import errno
 import json
 import math
@@ -90,6 +91,10 @@ class Authority:
         self._check(number, text, f'read the key of {name}')
         return _entity(json.loads(answer))
 
+    def list(self) -> Sequence[cephx.Entity]:
+        """See Authority."""
+        return [_entity(each) for each in self._read('auth ls')['auth_dump']]
+
     def create(
         self, name: str, caps: cephx.Caps, key_type: cephx.KeyType | None
     ) -> cephx.Entity:
@@ -158,7 +163,7 @@ class Authority:
             raise errors.from_number(number, f'{self._conf}: {what}{said}')
 
 
-def _flat(caps: cephx.Caps) -> list[str]:
+def _flat(caps: cephx.Caps) -> 'list[str]':
     return [word for pair in sorted(caps.items()) for word in pair]
 
 
