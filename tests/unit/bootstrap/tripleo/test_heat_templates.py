@@ -58,7 +58,7 @@ def processed(tmp_path_factory):
                 for role in roles
             )
         )
-        (networks,) = (n for n in _NETWORKS if (templates / n).exists())
+        networks = next(n for n in _NETWORKS if (templates / n).exists())
         subprocess.run(
             [
                 sys.executable,
