@@ -36,7 +36,6 @@ from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
 TARGETS = ('tripleo', 'rhoso')
-RELEASES = ('ussuri', 'xena')
 COLUMNS = ('Step', 'Site', 'State', 'Why', 'Command', 'Files')
 _SHORT = 4
 
@@ -110,7 +109,6 @@ class Apply(command.Command):  # type: ignore[misc]
         """Add the options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         _add_options(parser)
-        bootstrapping.add_etc(parser)
         bootstrapping.add_apply(parser)
         parser.add_argument(
             '--step',
@@ -253,7 +251,7 @@ def _files(
         parsed_args.target,
         bootstrapping.resolved(cloud, ring),
         ring,
-        getattr(parsed_args, 'etc', '/etc/ceph'),
+        release=parsed_args.release,
     )
     return {file.path: file for file in files}
 
@@ -307,12 +305,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=TARGETS[0],
         help=f'the deployment tool (default: {TARGETS[0]})',
     )
-    parser.add_argument(
-        '--release',
-        choices=RELEASES,
-        default=RELEASES[0],
-        help=f"the order of TripleO's steps (default: {RELEASES[0]})",
-    )
+    bootstrapping.add_release(parser)
     parser.add_argument(
         '--out',
         metavar='DIR',

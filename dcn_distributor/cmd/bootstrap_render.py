@@ -60,6 +60,7 @@ class Render(command.Command):  # type: ignore[misc]
             '--out', metavar='DIR', required=True, help='where to'
         )
         bootstrapping.add_etc(parser)
+        bootstrapping.add_release(parser)
         parser.add_argument(
             '--diff',
             action='store_true',
@@ -75,7 +76,8 @@ class Render(command.Command):  # type: ignore[misc]
             parsed_args.target,
             bootstrapping.resolved(cloud, ring),
             ring,
-            parsed_args.etc,
+            etc=parsed_args.etc,
+            release=parsed_args.release,
         )
         compared = output.compare(files, parsed_args.out)
         if parsed_args.diff:
@@ -93,9 +95,17 @@ class Render(command.Command):  # type: ignore[misc]
 
 
 def render(
-    target: str, cloud: stacks.Cloud, ring: rings.Ring, etc: str
+    target: str,
+    cloud: stacks.Cloud,
+    ring: rings.Ring,
+    *,
+    etc: str = '/etc/ceph',
+    release: bootstrapping.Release = bootstrapping.RELEASES[0],
 ) -> tuple[renderings.File, ...]:
-    """Render all files of one target. Raises ConfigError."""
+    """Render all files of one target. Raises ConfigError.
+
+    `etc` is for ceph and glance, `release` for tripleo.
+    """
     if target == 'ceph':
         return ceph_files.render(cloud, ring, etc)
     if target == 'glance':
@@ -104,7 +114,7 @@ def render(
     if target == 'tripleo':
         from dcn_distributor.bootstrap import tripleo
 
-        return tripleo.render(cloud, ring)
+        return tripleo.render(cloud, ring, release)
     from dcn_distributor.bootstrap import rhoso
 
     return rhoso.render(cloud, ring)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 from typing import Any
+from typing import Literal
 
 from dcn_distributor import app as composition
 from dcn_distributor import exceptions
@@ -24,6 +25,8 @@ from dcn_distributor.core import authorities
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
+Release = Literal['ussuri', 'xena']
+RELEASES: tuple[Release, ...] = ('ussuri', 'xena')
 STATE = '/var/lib/dcn_distributor/bootstrap.json'
 
 
@@ -67,6 +70,17 @@ def add_etc(parser: argparse.ArgumentParser) -> None:
         default='/etc/ceph',
         help='where ceph.conf files are on the hosts (default: /etc/ceph); '
         '{site} in it stands for the name of each site',
+    )
+
+
+def add_release(parser: argparse.ArgumentParser) -> None:
+    """Add the option for TripleO's own ways."""
+    parser.add_argument(
+        '--release',
+        choices=RELEASES,
+        default=RELEASES[0],
+        help='whose files and order of steps, for tripleo (default: '
+        f'{RELEASES[0]})',
     )
 
 

@@ -182,6 +182,7 @@ def test_shorter_order_deploys_every_stack_once(operator: Operator) -> None:
     assert _stacks(called, 'overcloud deploy') == [
         'control-plane', 'dcn0', 'dcn1',
     ]  # fmt: skip
+    assert (operator.out / 'dcn0' / 'cephadm' / 'vars.yaml').exists()
     first = [line.split()[1] for line in called]
     assert first.index('ceph') > first.index('node')
     assert first.index('deploy') > first.index('ceph')

@@ -15,7 +15,9 @@ Its clusters, Keystone and bus are those of a lab; keys and stores are not.
 Every site has a glance-api of its own.
 """
 
+from collections.abc import Iterator
 import configparser
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -35,6 +37,10 @@ from lab import rabbitmq as lab_rabbitmq
 from lab import sqlite
 from lab import state as lab_state
 
+METHODS = ['glance-direct', 'web-download', 'copy-image']
+POOLS = ['images', 'volumes', 'vms']
+# The lab's own agent keeps its keys.
+AGENT = 'other-agent'
 COMMAND = str(Path(sys.executable).with_name('dcn-distributor'))
 # What of glance-api.conf is about stores, and so rendered.
 _OF_STORES = frozenset((
@@ -219,3 +225,62 @@ def free_ports(sites: tuple[str, ...]) -> dict[str, int]:
     """Choose a port for each site."""
     first = ports.choose(len(sites), ())
     return {site: first + number for number, site in enumerate(sites)}
+
+
+def _stack(name: str, kind: str, role: str, number: int) -> dict[str, Any]:
+    tag = f'{name}-{role}'.lower()
+    return {name: {'kind': kind, 'roles': {role: {'tag': tag}}}}
+
+
+def _deploy(
+    lab: deployment.Lab, site: str, port: int, number: int, data: Path
+) -> dict[str, Any]:
+    is_central = site == 'central'
+    kind = 'control-plane' if is_central else 'hyperconverged'
+    role = 'Controller' if is_central else 'DistributedComputeHCI'
+    for name in ('staging', 'tasks'):
+        (data / site / name).mkdir(parents=True, exist_ok=True)
+    return {
+        'number': str(number),
+        'ceph': {'pools': POOLS, 'admin_conf': lab.ceph_conf(site)},
+        'glance': {
+            'url': f'http://{ports.LOOPBACK}:{port}',
+            'data': str(data / site),
+        },
+        'stacks': _stack(site, kind, role, number),
+    }
+
+
+def describe(
+    lab: deployment.Lab, at: dict[str, int], data: Path, user: str
+) -> dict[str, Any]:
+    """Describe the lab as a cloud whose sites all have their own Ceph."""
+    described = {
+        site: {
+            'store': site,
+            'cluster': {'conf': lab.ceph_conf(site), 'user': AGENT},
+            'deploy': _deploy(lab, site, port, number, data),
+        }
+        for number, (site, port) in enumerate(at.items())
+    }
+    central = described.pop('central')
+    return {
+        'version': '1',
+        'deploy': {'user': user, 'import_methods': METHODS},
+        'central': central,
+        'sites': described,
+    }
+
+
+@contextlib.contextmanager
+def started(
+    glances: list[SiteGlance],
+) -> Iterator[None]:
+    """Start them; end them, and remove their files, at the end."""
+    try:
+        for glance in glances:
+            glance.start()
+        yield
+    finally:
+        for glance in glances:
+            glance.remove()

@@ -12,79 +12,13 @@
 """What bootstrap issues and renders, tried by the servers it is for."""
 
 from collections.abc import Iterator
-import contextlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab import deployment
-from lab import ports
 from tests.integration import bootstrapped
-
-METHODS = ['glance-direct', 'web-download', 'copy-image']
-AGENT = 'other-agent'
-POOLS = ['images', 'volumes', 'vms']
-
-
-def _stack(name: str, kind: str, role: str, number: int) -> dict[str, Any]:
-    tag = f'{name}-{role}'.lower()
-    return {name: {'kind': kind, 'roles': {role: {'tag': tag}}}}
-
-
-def _deploy(
-    lab: deployment.Lab, site: str, port: int, number: int, data: Path
-) -> dict[str, Any]:
-    is_central = site == 'central'
-    kind = 'control-plane' if is_central else 'hyperconverged'
-    role = 'Controller' if is_central else 'DistributedComputeHCI'
-    for name in ('staging', 'tasks'):
-        (data / site / name).mkdir(parents=True, exist_ok=True)
-    return {
-        'number': str(number),
-        'ceph': {'pools': POOLS, 'admin_conf': lab.ceph_conf(site)},
-        'glance': {
-            'url': f'http://{ports.LOOPBACK}:{port}',
-            'data': str(data / site),
-        },
-        'stacks': _stack(site, kind, role, number),
-    }
-
-
-def _document(
-    lab: deployment.Lab, at: dict[str, int], data: Path, user: str
-) -> dict[str, Any]:
-    """Describe the lab as a cloud whose sites all have their own Ceph."""
-    described = {
-        site: {
-            'store': site,
-            # The lab's own agent keeps its keys.
-            'cluster': {'conf': lab.ceph_conf(site), 'user': AGENT},
-            'deploy': _deploy(lab, site, port, number, data),
-        }
-        for number, (site, port) in enumerate(at.items())
-    }
-    central = described.pop('central')
-    return {
-        'version': '1',
-        'deploy': {'user': user, 'import_methods': METHODS},
-        'central': central,
-        'sites': described,
-    }
-
-
-@contextlib.contextmanager
-def _started(
-    glances: list[bootstrapped.SiteGlance],
-) -> Iterator[None]:
-    try:
-        for glance in glances:
-            glance.start()
-        yield
-    finally:
-        for glance in glances:
-            glance.remove()
 
 
 @pytest.fixture
@@ -98,12 +32,14 @@ def at(running_lab: deployment.Lab) -> dict[str, int]:
 def bootstrap(
     running_lab: deployment.Lab, at: dict[str, int], tmp_path: Path
 ) -> Iterator[bootstrapped.Bootstrap]:
-    document = _document(running_lab, at, tmp_path / 'data', 'external')
+    document = bootstrapped.describe(
+        running_lab, at, tmp_path / 'data', 'external'
+    )
     made = bootstrapped.Bootstrap(running_lab, tmp_path, document)
     yield made
     made.write(document)
     for site in running_lab.sites:
-        for entity in ('client.external', f'client.{AGENT}'):
+        for entity in ('client.external', f'client.{bootstrapped.AGENT}'):
             made.run('keys', 'revoke', entity, '--site', site, '--apply')
 
 
@@ -116,7 +52,7 @@ def test_servers_started_from_what_is_rendered_pass_all_checks(
     assert {row['To do'] for row in again} == {'as it should be'}
     bootstrap.render()
 
-    with _started(bootstrap.glances(at)):
+    with bootstrapped.started(bootstrap.glances(at)):
         found = bootstrap.read('verify', '--size', '12MiB')
 
     assert {row['Result'] for row in found} == {'ok'}, found
@@ -200,7 +136,9 @@ def test_site_is_removed_once_central_needs_it_no_more(
     tmp_path: Path,
 ) -> None:
     bootstrap.run('keys', '--apply')
-    whole = _document(running_lab, at, tmp_path / 'data', 'external')
+    whole = bootstrapped.describe(
+        running_lab, at, tmp_path / 'data', 'external'
+    )
     rest = json.loads(json.dumps(whole))
     del rest['sites']['dcn1']
     refused = bootstrap.run('remove', 'dcn1', '--apply', code=1)
@@ -208,7 +146,7 @@ def test_site_is_removed_once_central_needs_it_no_more(
     bootstrap.write(rest)
     bootstrap.render()
 
-    with _started(bootstrap.glances({'central': at['central']})):
+    with bootstrapped.started(bootstrap.glances({'central': at['central']})):
         bootstrap.use_glance(whole['central']['deploy']['glance']['url'])
         bootstrap.write(whole)
         bootstrap.run('remove', 'dcn1', '--apply')
