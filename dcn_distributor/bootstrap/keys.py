@@ -109,8 +109,8 @@ def _action(
             raise exceptions.ConfigError(
                 f'{site.name}: the cluster is external, and there is no '
                 f'secret of {grant.entity}: have its administrator make it, '
-                "and take over its keyring with 'bootstrap adopt'; or name "
-                'a ceph.conf with a key of client.admin in '
+                "and give its keyring to 'bootstrap keys take'; or name a "
+                'ceph.conf with a key of client.admin in '
                 'deploy.ceph.admin_conf'
             )
         return Action.MAKE
@@ -164,6 +164,33 @@ def apply(
             return known
     authority.set_caps(change.entity, grant.caps)
     return known
+
+
+def take(
+    wanted: tuple[grants.Grant, ...],
+    known: rings.Known,
+    given: tuple[cephx.Entity, ...],
+) -> tuple[rings.Known, tuple[str, ...]]:
+    """Keep what somebody else has issued; say which entities those are.
+
+    Of what is given only that is kept which is wanted. Raises ConfigError if
+    nothing is.
+    """
+    taken = []
+    for grant in wanted:
+        for entity in given:
+            if entity.name == current(grant, known):
+                kept = dataclasses.replace(entity, caps=grant.caps)
+                known = known.with_entity(kept, grant.entity)
+                taken.append(entity.name)
+    if not taken:
+        names = ', '.join(entity.name for entity in given) or 'nobody'
+        needed = ', '.join(current(grant, known) for grant in wanted)
+        raise exceptions.ConfigError(
+            f'the keyring has the keys of {names}, and needed are those of '
+            f'{needed}'
+        )
+    return known, tuple(taken)
 
 
 def successor(name: str) -> str:

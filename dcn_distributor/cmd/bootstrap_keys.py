@@ -13,6 +13,8 @@
 
 import argparse
 import os
+from pathlib import Path
+import sys
 import time
 from typing import Any
 
@@ -130,6 +132,63 @@ def _make_secret(key_type: cephx.KeyType) -> cephx.Secret:
     return cephx.make_secret(
         key_type, os.urandom(key_type.key_bytes), int(time.time())
     )
+
+
+class Take(command.Command):  # type: ignore[misc]
+    """Keep the secrets of a keyring that somebody else has made."""
+
+    _epilog = f"""\
+For clusters that nobody here may change: their administrator makes the
+entities that 'bootstrap keys' names, and hands over a keyring.
+
+{cli.EXIT_CODES}
+
+examples:
+  dcn-distributor bootstrap keys take ceph.client.openstack.keyring \\
+      --site central"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the keyring and the options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            'keyring', metavar='KEYRING', help='a file, or - for the input'
+        )
+        bootstrapping.add_files(parser)
+        parser.add_argument(
+            '--site', metavar='SITE', required=True, help='whose cluster'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Raise ConfigError."""
+        cloud = bootstrapping.load(self.app, parsed_args)
+        parsed_args.site = [parsed_args.site]
+        site = bootstrapping.chosen(cloud, parsed_args)[0]
+        given = _read_keyring(parsed_args.keyring)
+        state = state_file.StateFile(parsed_args.state)
+        with state.held():
+            ring = state.load()
+            known, taken = keys.take(
+                grants.of_cluster(cloud, site), ring.of(site.name), given
+            )
+            state.save(ring.replacing(site.name, known))
+        self.app.stdout.write(f'{site.name}: {", ".join(taken)} kept\n')
+        return cli.DONE
+
+
+def _read_keyring(path: str) -> tuple[cephx.Entity, ...]:
+    """Read one. Raises ConfigError, which does not tell secrets."""
+    try:
+        text = (
+            sys.stdin.read()
+            if path == '-'
+            else Path(path).read_text(encoding='utf-8')
+        )
+        return cephx.parse_keyring(text)
+    except (OSError, UnicodeError) as exc:
+        raise exceptions.ConfigError(f'{path}: cannot be read: {exc}') from exc
+    except ValueError as exc:
+        raise exceptions.ConfigError(f'{path}: {exc}') from exc
 
 
 class _OneEntity(command.Command):  # type: ignore[misc]

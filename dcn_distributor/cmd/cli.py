@@ -48,6 +48,7 @@ COMMANDS = {
     'bootstrap keys retire': 'dcn_distributor.cmd.bootstrap_keys:Retire',
     'bootstrap keys revoke': 'dcn_distributor.cmd.bootstrap_keys:Revoke',
     'bootstrap keys rotate': 'dcn_distributor.cmd.bootstrap_keys:Rotate',
+    'bootstrap keys take': 'dcn_distributor.cmd.bootstrap_keys:Take',
     'bootstrap nodes': 'dcn_distributor.cmd.bootstrap_nodes:Nodes',
     'bootstrap plan': 'dcn_distributor.cmd.bootstrap_plan:Plan',
     'bootstrap remove': 'dcn_distributor.cmd.bootstrap_remove:Remove',

@@ -420,3 +420,44 @@ def test_source_without_a_value_is_an_error_that_says_what_to_do(
     assert 'fsid' in ran.stderr
     assert 'central.conf' in ran.stderr
     assert not out.exists()
+
+
+def _keyring(directory: Path, name: str) -> Path:
+    """Make one, as the administrator of an external cluster does."""
+    path = directory / f'{name}.keyring'
+    subprocess.run(
+        ['ceph-authtool', '-C', str(path), '-n', 'client.openstack', '-g'],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return path
+
+
+def test_keys_of_external_clusters_come_from_their_administrators(
+    tmp_path: Path,
+) -> None:
+    operator = Operator(tmp_path, 'external-ceph')
+    refused = operator.apply(code=2)
+    assert 'central: the cluster is external' in refused.stderr
+    assert operator.called() == []
+    for site in ('central', 'dcn1'):
+        operator.run(
+            *('keys', 'take', str(_keyring(tmp_path, site))),
+            *('--site', site),
+        )
+
+    refused = operator.apply(code=2)
+
+    # The agent's is another one.
+    assert 'client.dcn-distributor' in refused.stderr
+
+
+def test_keyring_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
+    operator = Operator(tmp_path, 'multi-ceph')
+    keyring = _keyring(tmp_path, 'other')
+
+    ran = operator.run('keys', 'take', str(keyring), '--site', 'dcn0', code=2)
+
+    assert 'client.openstack' in ran.stderr
+    assert 'client.glance' in ran.stderr
+    assert not operator.state.exists()
