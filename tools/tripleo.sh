@@ -2,7 +2,7 @@
 # Sourced by tools/test, after tools/setup.sh: fetches what reads the files
 # that are rendered for TripleO, so that they can be tried on it.
 #
-#   setup_tripleo             .tripleo: source archives from PyPI, unpacked
+#   setup_tripleo TOP         TOP/.tripleo: source archives from PyPI, unpacked
 
 # The newest of each, and the oldest that has what the documents use.
 tripleo_archives=(
@@ -12,18 +12,18 @@ tripleo_archives=(
 )
 
 setup_tripleo() {
-    local made="$top/.tripleo"
+    local made=$1/.tripleo
     if [ "$(cat "$made/.made-from" 2>/dev/null)" != "${tripleo_archives[*]}" ] &&
-        ! (tripleo_fetch "$made"); then
+        ! (tripleo_fetch "$made" "$1/.venv/bin/pip"); then
         echo "set-up: what needs TripleO's archives is not tested" >&2
         return 0
     fi
     export DCN_TRIPLEO_TEMPLATES="$made"
 }
 
-# tripleo_fetch DIR: fetch all into DIR, or fail and leave it as it was.
+# tripleo_fetch DIR PIP: fetch all into DIR, or fail and leave it as it was.
 tripleo_fetch() {
-    local made=$1 fetched archive
+    local made=$1 pip=$2 fetched archive
     fetched=$(mktemp -d)
     # shellcheck disable=SC2064
     trap "rm -rf '$fetched'" EXIT
@@ -34,7 +34,7 @@ tripleo_fetch() {
     for archive in "${tripleo_archives[@]}"; do
         setup_quietly "fetching $archive" env -u PBR_VERSION \
             PIP_CONSTRAINT="$fetched/constraints" \
-            "$top/.venv/bin/pip" download --use-pep517 --no-deps \
+            "$pip" download --use-pep517 --no-deps \
             --no-binary "${archive%%=*}" -d "$fetched" "$archive"
     done
     for archive in "$fetched"/*.tar.gz; do
