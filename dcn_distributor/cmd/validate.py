@@ -81,11 +81,13 @@ def _load(
     A broken one does not hide the other's problems.
     """
     # pydantic and ruamel.yaml take a third of the time of --help.
+    from dcn_distributor.conf import clouds
     from dcn_distributor.conf import placement
     from dcn_distributor.conf import sites
 
     try:
         all_sites, doubts = sites.inspect(sites_file)
+        clouds.check(sites_file)
     except exceptions.ConfigError as exc:
         problems = exc.problems
     else:

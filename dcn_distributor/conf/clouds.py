@@ -40,6 +40,17 @@ def load(path: str) -> stacks.Cloud:
     return cloud
 
 
+def check(path: str) -> None:
+    """Check what sites.yaml says of stacks, if it says anything.
+
+    Raises ConfigError with everything wrong in it.
+    """
+    _, file = sites_file.read(path)
+    parts = (file, file.central, *file.sites.values())
+    if any(part.deploy is not None for part in parts):
+        load(path)
+
+
 def _placed(
     document: yaml_files.Document,
     problems: Iterable[stack_checks.Problem],

@@ -123,6 +123,17 @@ def test_nothing_to_do_is_warned_of(validate, sites, placement, what):
     assert err == f'warning: there are no {what}: no image is copied\n'
 
 
+def test_what_bootstrap_needs_is_checked_where_any_of_it_is_there(validate):
+    sites = SITES.replace('store: central', 'store: central, deploy: {}')
+
+    code, _, err = validate(sites, PLACEMENT)
+
+    assert code == 2
+    lines = err.splitlines()
+    assert any("dcn0 has no 'deploy'" in line for line in lines), err
+    assert all(line.startswith('s.yaml:') for line in lines)
+
+
 def test_the_configuration_names_the_files(tmp_path, capsys):
     (tmp_path / 's.yaml').write_text(SITES)
     (tmp_path / 'p.yaml').write_text(PLACEMENT)
