@@ -155,7 +155,7 @@ class Cli(app.App):  # type: ignore[misc]
         try:
             factory, name, arguments = self.command_manager.find_command(argv)
         except ValueError:
-            self.parser.error(self._unknown(argv[0]))
+            self.parser.error(self._unknown(argv))
         command = factory(self, self.options)
         parser = command.get_parser(f'{self.NAME} {name}')
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -175,10 +175,19 @@ class Cli(app.App):  # type: ignore[misc]
             rest.append('--help')
         return self.run_subcommand(rest)
 
-    def _unknown(self, word: str) -> str:
+    def _unknown(self, argv: Sequence[str]) -> str:
+        word = argv[0]
         if word.startswith('-'):
             return f'unrecognized option {word!r}'
-        near = difflib.get_close_matches(word, self.command_manager.commands)
+        commands = self.command_manager.commands
+        parts = sorted(
+            name.removeprefix(f'{word} ')
+            for name in commands
+            if name.startswith(f'{word} ')
+        )
+        if parts:
+            return f'{word!r} is followed by one of: {", ".join(parts)}'
+        near = difflib.get_close_matches(word, commands)
         hint = f'; did you mean {near[0]!r}?' if near else ''
         return f'unknown command {word!r}{hint}'
 

@@ -73,6 +73,8 @@ def test_interrupt_ends_quietly(failing):
         ([], 'a command is missing; --help lists them'),
         (['valdate'], "unknown command 'valdate'; did you mean 'validate'?"),
         (['xyzzy'], "unknown command 'xyzzy'"),
+        (['bootstrap'], "'bootstrap' is followed by one of: adopt, apply, "),
+        (['bootstrap', 'kyes'], "'bootstrap' is followed by one of: "),
         (['--foo', 'validate'], "unrecognized option '--foo'"),
         (['validate', '--foo'], 'unrecognized arguments: --foo'),
     ],
