@@ -38,9 +38,9 @@ tripleo_fetch() {
             --no-binary "${archive%%=*}" -d "$fetched" "$archive"
     done
     for archive in "$fetched"/*.tar.gz; do
-        tar -xzf "$archive" -C "$fetched/unpacked"
+        tar -xzf "$archive" -C "$fetched/unpacked" || exit 1
     done
     echo "${tripleo_archives[*]}" >"$fetched/unpacked/.made-from"
     rm -rf "$made"
-    mv "$fetched/unpacked" "$made"
+    mv "$fetched/unpacked" "$made" || exit 1
 }

@@ -55,12 +55,12 @@ def render(
     return tuple(files)
 
 
-def conf(ceph: stacks.Ceph, entity: cephx.Entity, etc: str) -> str:
+def conf(ceph: stacks.Ceph, keyring: str, etc: str) -> str:
     """Write the ceph.conf of a client."""
     return ini.write(
         {
             'global': {'fsid': ceph.fsid, 'mon_host': ceph.mon_host},
-            'client': {'keyring': f'{etc}/{keyring_name(ceph, entity)}'},
+            'client': {'keyring': f'{etc}/{keyring}'},
         }
     )
 
@@ -70,9 +70,9 @@ def etc_of(etc: str, name: str) -> str:
     return etc.replace('{site}', name)
 
 
-def keyring_name(ceph: stacks.Ceph, entity: cephx.Entity) -> str:
+def keyring_name(ceph: stacks.Ceph, entity: str) -> str:
     """Give the name of a keyring file, as clients look for it."""
-    return f'{ceph.name}.{entity.name}.keyring'
+    return f'{ceph.name}.{entity}.keyring'
 
 
 def _pair(
@@ -87,11 +87,14 @@ def _pair(
     assert ceph is not None
     assert entity is not None
     directory = f'{directory}/etc/ceph'
+    # It keeps its name when the key is rotated.
+    keyring = keyring_name(ceph, grant.entity)
     yield renderings.File(
-        f'{directory}/{ceph.name}.conf', conf(ceph, entity, etc)
+        f'{directory}/{ceph.name}.conf', conf(ceph, keyring, etc)
     )
     yield renderings.File(
-        f'{directory}/{keyring_name(ceph, entity)}',
-        cephx.keyring([entity]),
+        f'{directory}/{keyring}',
+        # Whoever was not told of a successor yet still finds the old one.
+        cephx.keyring([entity, *ring.retiring(grant)]),
         is_secret=True,
     )

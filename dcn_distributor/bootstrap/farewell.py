@@ -61,7 +61,8 @@ def _store(site: stacks.Site) -> Iterator[procedures.Step]:
     yield _by_hand(
         site,
         'central',
-        f"take {site.name} out of sites.yaml, then 'bootstrap apply': "
+        f'keep sites.yaml as sites.yaml.before, take {site.name} out of it, '
+        "then 'bootstrap apply': "
         "central's Glance forgets its store",
     )
 
@@ -71,7 +72,10 @@ def _keys(cloud: stacks.Cloud, site: stacks.Site) -> Iterator[procedures.Step]:
     yield _step(
         site,
         'keys',
-        (*bootstrap, 'remove', site.name, '--apply'),
+        (
+            *(*bootstrap, 'remove', site.name),
+            *('--sites', 'sites.yaml.before', '--apply'),
+        ),
         'its keys are revoked and forgotten',
     )
     for grant in grants.held_by(cloud, site):

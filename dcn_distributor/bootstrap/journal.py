@@ -83,6 +83,10 @@ class Journal:
                 f'be read ({exc}); move it away to have all steps done again'
             ) from exc
 
+    def has(self, name: str) -> bool:
+        """Tell whether a step of this name was ever done."""
+        return name in self._entries
+
     def state(self, step: procedures.Step, now_digest: str) -> State:
         """Tell whether a step was done as it would be now."""
         entry = self._entries.get(step.name)

@@ -25,9 +25,11 @@ is not there before 17).
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import enum
 import re
+from typing import TypeVar
 
 from dcn_distributor import exceptions
 from dcn_distributor.core import authorities
@@ -35,6 +37,8 @@ from dcn_distributor.core import cephx
 from dcn_distributor.core import grants
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
+
+_Value = TypeVar('_Value')
 
 _NUMBER = re.compile(r'-r([1-9][0-9]*)')
 
@@ -49,8 +53,19 @@ class Action(enum.Enum):
     MAKE = 'make a secret, to be imported when the cluster is deployed'
     ADOPT = 'keep the secret that the cluster has'
     IMPORT = 'import the secret that was issued'
-    SET_CAPS = 'give it the caps it should have'
     RENEW = 'keep the secret that the cluster has instead of the issued one'
+    SET_CAPS = 'change its caps'
+    MORE_CAPS = 'nothing: it has more caps than needed; --narrow takes them'
+    GONE = (
+        'nothing: it was issued, and is gone from the cluster; revoke it '
+        'here, too, and it is made anew'
+    )
+    UNWANTED = "nothing: nobody needs it any more; 'keys revoke' removes it"
+
+
+_NOT_DUE = frozenset(
+    (Action.NONE, Action.MORE_CAPS, Action.GONE, Action.UNWANTED)
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,16 +73,20 @@ class Change:
     """One entity of one cluster, and what is to be done.
 
     :ivar entity: as the cluster calls it; that of the grant, or a successor
+    :ivar caps: what it may do afterwards
+    :ivar detail: what changes, in words
     """
 
     grant: grants.Grant
     entity: str
     action: Action
+    caps: cephx.Caps
+    detail: str = ''
 
     @property
     def is_due(self) -> bool:
         """Whether there is something to do."""
-        return self.action is not Action.NONE
+        return self.action not in _NOT_DUE
 
 
 def current(grant: grants.Grant, known: rings.Known) -> str:
@@ -81,49 +100,110 @@ def work_out(
     wanted: tuple[grants.Grant, ...],
     known: rings.Known,
     authority: authorities.Authority | None,
+    *,
+    is_narrow: bool = False,
 ) -> tuple[Change, ...]:
     """Say what is to be done at one cluster; it is only read.
 
-    `authority` is None if it cannot be asked. Raises ConfigError for what
-    only a person can settle, and what Authority raises.
+    `authority` is None if it cannot be asked. Caps that an entity has besides
+    are left to it unless `is_narrow`: others may use it. Raises ConfigError
+    for what only a person can settle, and what Authority raises.
     """
-    changes = [
-        Change(grant, name, _action(site, grant, known, authority))
-        for grant in wanted
-        for name in [current(grant, known)]
-    ]
-    return tuple(changes)
+    changes: list[Change] = []
+    for grant in wanted:
+        if authority is None:
+            action = _alone(site, grant, known)
+            name = current(grant, known)
+            changes.append(Change(grant, name, action, grant.caps))
+        else:
+            changes += _compared(site, grant, known, authority, is_narrow)
+    return (*changes, *_unwanted(site, wanted, known))
 
 
-def _action(
+def _alone(
+    site: stacks.Site, grant: grants.Grant, known: rings.Known
+) -> Action:
+    """Decide where the cluster cannot be asked. Raises ConfigError."""
+    if grant.entity in known.entities:
+        return Action.NONE
+    if site.ceph is not None and site.ceph.is_external:
+        raise exceptions.ConfigError(
+            f'{site.name}: the cluster is external, and there is no secret '
+            f'of {grant.entity}: have its administrator make it, and give '
+            "its keyring to 'bootstrap keys take'; or name a ceph.conf with "
+            'a key of client.admin in deploy.ceph.admin_conf'
+        )
+    return Action.MAKE
+
+
+def _compared(
     site: stacks.Site,
     grant: grants.Grant,
     known: rings.Known,
-    authority: authorities.Authority | None,
-) -> Action:
+    authority: authorities.Authority,
+    is_narrow: bool,
+) -> list[Change]:
+    name = current(grant, known)
     issued = known.entities.get(grant.entity)
-    if authority is None:
-        if issued is not None:
-            return Action.NONE
-        if site.ceph is not None and site.ceph.is_external:
-            raise exceptions.ConfigError(
-                f'{site.name}: the cluster is external, and there is no '
-                f'secret of {grant.entity}: have its administrator make it, '
-                "and give its keyring to 'bootstrap keys take'; or name a "
-                'ceph.conf with a key of client.admin in '
-                'deploy.ceph.admin_conf'
-            )
-        return Action.MAKE
-    found = authority.find(current(grant, known))
+    found = authority.find(name)
     if found is None:
-        return Action.CREATE if issued is None else Action.IMPORT
+        action = Action.CREATE
+        if issued is not None:
+            # One that no cluster has ever seen was made ahead for this one.
+            action = Action.IMPORT if known.fsid is None else Action.GONE
+        return [Change(grant, name, action, grant.caps)]
+    _check_type(site, found)
+    changes = []
     if issued is None:
-        return Action.ADOPT
-    if found.secret != issued.secret:
-        return Action.RENEW
-    if not cephx.same_caps(found.caps, grant.caps):
-        return Action.SET_CAPS
-    return Action.NONE
+        changes.append(Change(grant, name, Action.ADOPT, found.caps))
+    elif issued.secret != found.secret:
+        changes.append(Change(grant, name, Action.RENEW, found.caps))
+    changes += _caps_change(grant, found, is_narrow)
+    return changes or [Change(grant, name, Action.NONE, found.caps)]
+
+
+def _caps_change(
+    grant: grants.Grant, found: cephx.Entity, is_narrow: bool
+) -> list[Change]:
+    joined = cephx.join_caps(found.caps, grant.caps)
+    wanted = grant.caps if is_narrow else joined
+    if not cephx.same_caps(found.caps, wanted):
+        detail = (
+            f'from {cephx.show_caps(found.caps)} to {cephx.show_caps(wanted)}'
+        )
+        action = Action.SET_CAPS
+    elif not cephx.same_caps(found.caps, grant.caps):
+        detail = f'needed are {cephx.show_caps(grant.caps)}'
+        action = Action.MORE_CAPS
+    else:
+        return []
+    return [Change(grant, found.name, action, wanted, detail)]
+
+
+def _check_type(site: stacks.Site, found: cephx.Entity) -> None:
+    asked = None if site.ceph is None else site.ceph.key_type
+    if asked is not None and found.secret.key_type is not asked:
+        raise exceptions.ConfigError(
+            f'{site.name}: {found.name} has a key of type '
+            f'{found.secret.key_type.word}, and deploy.ceph.key_type asks for '
+            f'{asked.word}: rotate it, or correct sites.yaml'
+        )
+
+
+def _unwanted(
+    site: stacks.Site, wanted: tuple[grants.Grant, ...], known: rings.Known
+) -> Iterator[Change]:
+    """Name what was issued once for who does not need it any more."""
+    for name in (*known.entities, *known.retiring):
+        if all(grant.entity != name for grant in wanted):
+            grant = former(site, name)
+            entity = current(grant, known)
+            yield Change(grant, entity, Action.UNWANTED, {})
+
+
+def former(site: stacks.Site, entity: str) -> grants.Grant:
+    """Give the grant of an entity that nobody needs any more."""
+    return grants.Grant(site.name, entity, {}, (), 'nobody')
 
 
 def apply(
@@ -140,7 +220,7 @@ def apply(
     """
     grant = change.grant
     issued = known.entities.get(grant.entity)
-    if change.action is Action.NONE:
+    if not change.is_due:
         return known
     if authority is None:
         secret = make_secret(key_type or cephx.KeyType.AES)
@@ -152,37 +232,44 @@ def apply(
     if change.action is Action.IMPORT and issued is not None:
         authority.put(dataclasses.replace(issued, caps=grant.caps))
         return known
-    if change.action in (Action.ADOPT, Action.RENEW):
-        found = authority.find(change.entity)
-        if found is None:
-            raise exceptions.ConfigError(
-                f'{grant.site}: {change.entity} went as it was looked at; '
-                'try again'
-            )
-        known = known.with_entity(found, grant.entity)
-        if cephx.same_caps(found.caps, grant.caps):
-            return known
-    authority.set_caps(change.entity, grant.caps)
-    return known
+    if change.action is Action.SET_CAPS:
+        authority.set_caps(change.entity, change.caps)
+    found = authority.find(change.entity)
+    if found is None:
+        raise exceptions.ConfigError(
+            f'{grant.site}: {change.entity} went as it was looked at; try '
+            'again'
+        )
+    return known.with_entity(found, grant.entity)
 
 
 def take(
     wanted: tuple[grants.Grant, ...],
     known: rings.Known,
     given: tuple[cephx.Entity, ...],
+    *,
+    may_replace: bool = False,
 ) -> tuple[rings.Known, tuple[str, ...]]:
     """Keep what somebody else has issued; say which entities those are.
 
     Of what is given only that is kept which is wanted. Raises ConfigError if
-    nothing is.
+    nothing is, and if another secret was issued, unless it may be replaced.
     """
     taken = []
     for grant in wanted:
+        issued = known.entities.get(grant.entity)
         for entity in given:
-            if entity.name == current(grant, known):
-                kept = dataclasses.replace(entity, caps=grant.caps)
-                known = known.with_entity(kept, grant.entity)
-                taken.append(entity.name)
+            if entity.name != current(grant, known):
+                continue
+            is_other = issued is not None and issued.secret != entity.secret
+            if is_other and not may_replace:
+                raise exceptions.ConfigError(
+                    f'{grant.site}: another secret of {entity.name} was '
+                    'issued already; --replace forgets that one'
+                )
+            kept = dataclasses.replace(entity, caps=grant.caps)
+            known = known.with_entity(kept, grant.entity)
+            taken.append(entity.name)
     if not taken:
         names = ', '.join(entity.name for entity in given) or 'nobody'
         needed = ', '.join(current(grant, known) for grant in wanted)
@@ -201,16 +288,16 @@ def successor(name: str) -> str:
     return f'{name[: found.start()]}-r{int(found[1]) + 1}'
 
 
-def rotate(
+def choose_successor(
     grant: grants.Grant,
     known: rings.Known,
     authority: authorities.Authority,
-    key_type: cephx.KeyType | None,
 ) -> rings.Known:
-    """Have a successor made; the old one goes on until retire().
+    """Choose the name of a successor; to be kept before it is made.
 
-    Done again before that, it gives the same successor. Raises ConfigError
-    if the entity was never issued, and what Authority raises.
+    So that one which is there already, whoever has its secret, is never
+    taken for ours. Raises ConfigError if the entity was never issued, or the
+    one before it still waits to be revoked, and what Authority raises.
     """
     issued = known.entities.get(grant.entity)
     if issued is None:
@@ -218,23 +305,42 @@ def rotate(
             f'{grant.site}: {grant.entity} has no secret yet: there is '
             "nothing to rotate; 'bootstrap keys' makes it"
         )
-    waiting = _waiting(grant, known)
+    waiting = known.retiring.get(grant.entity, ())
     if waiting:
+        names = ', '.join(entity.name for entity in waiting)
         raise exceptions.ConfigError(
-            f'{grant.site}: {", ".join(waiting)} still has to be revoked: '
-            f'bring {issued.name} to the hosts, then retire the old one'
+            f'{grant.site}: {names} still has to be revoked: bring '
+            f'{issued.name} to the hosts, then retire the old one'
         )
+    if grant.entity in known.successors:
+        return known
     name = successor(issued.name)
-    while _is_strange(authority.find(name), grant):
+    while authority.find(name) is not None:
         name = successor(name)
-    made = authority.create(name, grant.caps, key_type)
-    known = known.with_entity(made, grant.entity)
-    return dataclasses.replace(known, retiring=(*known.retiring, issued.name))
+    return dataclasses.replace(
+        known, successors={**known.successors, grant.entity: name}
+    )
 
 
-def _is_strange(found: cephx.Entity | None, grant: grants.Grant) -> bool:
-    """Tell whether a name is taken, and not by a rotation cut off."""
-    return found is not None and not cephx.same_caps(found.caps, grant.caps)
+def rotate(
+    grant: grants.Grant,
+    known: rings.Known,
+    authority: authorities.Authority,
+    key_type: cephx.KeyType | None,
+) -> rings.Known:
+    """Have the successor made that was chosen; the old one goes on.
+
+    Done again after it was cut off, it gives the same successor. Raises
+    KeyError if none was chosen, and what Authority raises.
+    """
+    old = known.entities[grant.entity]
+    caps = cephx.join_caps(old.caps, grant.caps)
+    made = authority.create(known.successors[grant.entity], caps, key_type)
+    return dataclasses.replace(
+        known.with_entity(made, grant.entity),
+        retiring={**known.retiring, grant.entity: (old,)},
+        successors=_without(known.successors, grant.entity),
+    )
 
 
 def retire(
@@ -243,38 +349,31 @@ def retire(
     authority: authorities.Authority,
 ) -> rings.Known:
     """Revoke those whose place others have taken; safe to do again."""
-    for name in _waiting(grant, known):
-        authority.remove(name)
-    gone = frozenset(_waiting(grant, known))
+    for entity in known.retiring.get(grant.entity, ()):
+        authority.remove(entity.name)
     return dataclasses.replace(
-        known,
-        retiring=tuple(name for name in known.retiring if name not in gone),
+        known, retiring=_without(known.retiring, grant.entity)
     )
 
 
-def revoke(
-    grant: grants.Grant,
-    known: rings.Known,
-    authority: authorities.Authority,
-) -> rings.Known:
-    """Revoke a grant with all that ever served it; safe to do again."""
-    known = retire(grant, known, authority)
-    authority.remove(current(grant, known))
-    return known.without_entity(grant.entity)
+def give_up(grant: grants.Grant, known: rings.Known) -> rings.Known:
+    """Have nobody use a grant's entities any more; then retire() them.
 
-
-def _waiting(grant: grants.Grant, known: rings.Known) -> tuple[str, ...]:
-    """Name those entities of a grant that are to be revoked."""
-    return tuple(
-        name
-        for name in known.retiring
-        if name == grant.entity or _is_successor(name, grant.entity)
+    To be kept before that: what is revoked must never be issued again.
+    """
+    gone = known.retiring.get(grant.entity, ())
+    issued = known.entities.get(grant.entity)
+    if issued is not None:
+        gone = (*gone, issued)
+    return dataclasses.replace(
+        known.without_entity(grant.entity),
+        retiring={**known.retiring, grant.entity: gone},
+        successors=_without(known.successors, grant.entity),
     )
 
 
-def _is_successor(name: str, of: str) -> bool:
-    rest = name.removeprefix(of)
-    return rest != name and _NUMBER.fullmatch(rest) is not None
+def _without(by_grant: Mapping[str, _Value], entity: str) -> dict[str, _Value]:
+    return {name: of for name, of in by_grant.items() if name != entity}
 
 
 def facts(known: rings.Known, authority: authorities.Authority) -> rings.Known:

@@ -14,13 +14,16 @@
 from collections.abc import Sequence
 import os
 from pathlib import Path
+import re
 import shlex
 import subprocess
 
 from dcn_distributor import exceptions
+from dcn_distributor.core import cephx
 from dcn_distributor.core import procedures
 
 _LAST_LINES = 15
+_BASE64 = re.compile(r'[A-Za-z0-9+/]{36,}={0,2}')
 
 
 def run(step: procedures.Step, directory: str, logs: str) -> Path:
@@ -35,6 +38,7 @@ def run(step: procedures.Step, directory: str, logs: str) -> Path:
         # What a deployment tool prints may be secret.
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(number, 'wb') as log:
+            before = os.fstat(log.fileno()).st_size
             ended = subprocess.run(
                 argv,
                 cwd=directory,
@@ -48,7 +52,7 @@ def run(step: procedures.Step, directory: str, logs: str) -> Path:
             f'{step.name}: {argv[0]} cannot be run: {exc.strerror}'
         ) from exc
     if ended.returncode:
-        raise Failed(step, ended.returncode, path)
+        raise Failed(step, ended.returncode, path, before)
     return path
 
 
@@ -75,11 +79,29 @@ def read(argv: Sequence[str]) -> str:
     return ended.stdout.decode(errors='replace')
 
 
+def _without_secrets(text: str) -> str:
+    """Take cephx secrets out of what is going to be shown."""
+
+    def mask(found: re.Match[str]) -> str:
+        try:
+            cephx.parse_secret(found[0])
+        except ValueError:
+            return found[0]
+        return '(a secret)'
+
+    return _BASE64.sub(mask, text)
+
+
 class Failed(exceptions.PermanentError):
     """A step has failed: the procedure stops there."""
 
-    def __init__(self, step: procedures.Step, code: int, log: Path) -> None:
-        lines = log.read_text(errors='replace').splitlines()[-_LAST_LINES:]
+    def __init__(
+        self, step: procedures.Step, code: int, log: Path, before: int
+    ) -> None:
+        with log.open('rb') as file:
+            file.seek(before)
+            text = file.read().decode(errors='replace')
+        lines = _without_secrets(text).splitlines()[-_LAST_LINES:]
         shown = ''.join(f'\n  {line}' for line in lines)
         super().__init__(
             f"step '{step.name}' ended with exit code {code}; its output is "

@@ -126,7 +126,11 @@ def _encode(ring: rings.Ring) -> dict[str, Any]:
                     grant: _encode_entity(entity)
                     for grant, entity in known.entities.items()
                 },
-                'retiring': list(known.retiring),
+                'retiring': {
+                    grant: [_encode_entity(entity) for entity in entities]
+                    for grant, entities in known.retiring.items()
+                },
+                'successors': dict(known.successors),
             }
             for site, known in ring.clusters.items()
         },
@@ -150,15 +154,21 @@ def _decode(document: dict[str, Any]) -> rings.Ring:
                 known['fsid'],
                 tuple(known['monitors']),
                 {
-                    grant: cephx.Entity(
-                        entity['name'],
-                        cephx.parse_secret(entity['key']),
-                        entity['caps'],
-                    )
+                    grant: _decode_entity(entity)
                     for grant, entity in known['entities'].items()
                 },
-                tuple(known['retiring']),
+                {
+                    grant: tuple(map(_decode_entity, entities))
+                    for grant, entities in known['retiring'].items()
+                },
+                known['successors'],
             )
             for site, known in document['clusters'].items()
         }
+    )
+
+
+def _decode_entity(entity: dict[str, Any]) -> cephx.Entity:
+    return cephx.Entity(
+        entity['name'], cephx.parse_secret(entity['key']), entity['caps']
     )

@@ -12,11 +12,11 @@
 """dcn-distributor bootstrap keys: issue, rotate and revoke cephx keys."""
 
 import argparse
+from collections.abc import Callable
 import os
 from pathlib import Path
 import sys
 import time
-from typing import Any
 
 from cliff import command
 from cliff import lister
@@ -26,6 +26,7 @@ from dcn_distributor.bootstrap import keys
 from dcn_distributor.bootstrap import state_file
 from dcn_distributor.cmd import bootstrapping
 from dcn_distributor.cmd import cli
+from dcn_distributor.core import authorities
 from dcn_distributor.core import cephx
 from dcn_distributor.core import grants
 from dcn_distributor.core import rings
@@ -45,14 +46,19 @@ examples:
 
 ROTATE_EPILOG = f"""\
 The successor has the next number behind its name and the same caps. Then
-'bootstrap render', bring the files to the hosts, restart what uses them,
-and 'bootstrap keys retire'. Until then both serve, so nobody is locked out.
+'bootstrap render' for ceph and bring the keyrings, which have both keys, to
+the hosts; then for glance, restart glance-api, and 'bootstrap keys retire'.
+Until then both serve, so nobody is locked out. A user that Nova and Cinder
+share, as openstack, is also that of running instances and attached volumes:
+they have to be moved or started anew before the old one is retired.
 
 {cli.EXIT_CODES}
 
 examples:
   dcn-distributor bootstrap keys rotate client.glance --site dcn0 --apply
   dcn-distributor bootstrap keys retire client.glance --site dcn0 --apply"""
+
+Save = Callable[[rings.Known], None]
 
 COLUMNS = ('Site', 'Entity', 'For', 'To do')
 
@@ -68,18 +74,48 @@ class Keys(lister.Lister):  # type: ignore[misc]
         bootstrapping.add_files(parser)
         bootstrapping.add_site(parser)
         bootstrapping.add_apply(parser)
+        parser.add_argument(
+            '--narrow',
+            action='store_true',
+            help='take caps away that an entity has besides; others who use '
+            'it may need them',
+        )
         return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print the table; say if a cluster could not be worked on."""
+        self._failed: list[str] = []
+        super().run(parsed_args)
+        if not self._failed:
+            return cli.DONE
+        self.app.stderr.write('\n'.join([*self._failed, '']))
+        return cli.PARTLY_DONE
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Raise ConfigError, ClusterUnavailable, AccessDenied."""
+        """Raise ConfigError if nothing can be done at all."""
         cloud = bootstrapping.load(self.app, parsed_args)
         state = state_file.StateFile(parsed_args.state)
+        chosen = bootstrapping.chosen(cloud, parsed_args)
         rows: list[tuple[str, ...]] = []
         with bootstrapping.held(state, parsed_args.apply):
-            for site in bootstrapping.chosen(cloud, parsed_args):
-                rows += reconcile(cloud, site, state, parsed_args.apply)
+            state.load()
+            for site in chosen:
+                # One cluster that is away is no reason to leave the others.
+                try:
+                    rows += reconcile(
+                        cloud,
+                        site,
+                        state,
+                        parsed_args.apply,
+                        is_narrow=parsed_args.narrow,
+                    )
+                except exceptions.DistributorError as exc:
+                    if len(chosen) == 1:
+                        raise
+                    self._failed.append(str(exc))
+                    rows.append((site.name, '', '', 'FAILED, see below'))
         return COLUMNS, rows
 
 
@@ -88,29 +124,32 @@ def reconcile(
     site: stacks.Site,
     state: state_file.StateFile,
     is_applied: bool,
+    *,
+    is_narrow: bool = False,
 ) -> list[tuple[str, ...]]:
     """Look at one cluster; change it if that is wanted. Give table rows.
 
     Raises ConfigError, ClusterUnavailable, AccessDenied.
     """
     wanted = grants.of_cluster(cloud, site)
-    if not wanted:
+    ring = state.load()
+    known = ring.of(site.name)
+    if not wanted and not known.entities:
         return []
-    with bootstrapping.authority(site) as authority:
-        ring = state.load()
-        known = ring.of(site.name)
-        if authority is not None:
-            known = keys.facts(known, authority)
-            rings.resolve(cloud, ring.replacing(site.name, known))
+    with bootstrapping.authority(cloud, ring, site) as authority:
         key_type = keys.choose_type(site, authority)
-        changes = keys.work_out(site, wanted, known, authority)
+        changes = keys.work_out(
+            site, wanted, known, authority, is_narrow=is_narrow
+        )
         if is_applied:
-            state.save(ring.replacing(site.name, known))
             for change in keys.due(changes):
                 known = keys.apply(
                     change, known, authority, _make_secret, key_type
                 )
                 # What was done is kept before the next is begun.
+                state.save(ring.replacing(site.name, known))
+            if authority is not None:
+                known = keys.facts(known, authority)
                 state.save(ring.replacing(site.name, known))
     return [
         (
@@ -125,7 +164,8 @@ def reconcile(
 
 def _told(change: keys.Change, is_applied: bool) -> str:
     done = 'done: ' if is_applied and change.is_due else ''
-    return f'{done}{change.action.value}'
+    detail = f': {change.detail}' if change.detail else ''
+    return f'{done}{change.action.value}{detail}'
 
 
 def _make_secret(key_type: cephx.KeyType) -> cephx.Secret:
@@ -157,6 +197,11 @@ examples:
         parser.add_argument(
             '--site', metavar='SITE', required=True, help='whose cluster'
         )
+        parser.add_argument(
+            '--replace',
+            action='store_true',
+            help='forget another secret that was issued before',
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
@@ -168,12 +213,30 @@ examples:
         state = state_file.StateFile(parsed_args.state)
         with state.held():
             ring = state.load()
+            _check_strangers(ring, site, given)
             known, taken = keys.take(
-                grants.of_cluster(cloud, site), ring.of(site.name), given
+                grants.of_cluster(cloud, site),
+                ring.of(site.name),
+                given,
+                may_replace=parsed_args.replace,
             )
             state.save(ring.replacing(site.name, known))
         self.app.stdout.write(f'{site.name}: {", ".join(taken)} kept\n')
         return cli.DONE
+
+
+def _check_strangers(
+    ring: rings.Ring, site: stacks.Site, given: tuple[cephx.Entity, ...]
+) -> None:
+    """Raise ConfigError if a secret is one of another cluster."""
+    for other, known in ring.clusters.items():
+        theirs = {entity.secret for entity in known.entities.values()}
+        for entity in given:
+            if other != site.name and entity.secret in theirs:
+                raise exceptions.ConfigError(
+                    f'{site.name}: this secret of {entity.name} is that of '
+                    f'the cluster of {other}: give the keyring of this one'
+                )
 
 
 def _read_keyring(path: str) -> tuple[cephx.Entity, ...]:
@@ -223,30 +286,39 @@ class _OneEntity(command.Command):  # type: ignore[misc]
             known = ring.of(site.name)
             grant = _grant(cloud, site, known, parsed_args.entity)
             if not parsed_args.apply:
+                names = self.names(grant, known) or ('nobody',)
                 self.app.stdout.write(
-                    f'{site.name}: would {self.what} '
-                    f'{keys.current(grant, known)}; --apply does it\n'
+                    f'{site.name}: would {self.what} {", ".join(names)}; '
+                    '--apply does it\n'
                 )
                 return cli.DONE
-            with bootstrapping.authority(site) as authority:
+            with bootstrapping.authority(cloud, ring, site) as authority:
                 known = self.change(
-                    site,
+                    cloud,
                     grant,
                     known,
                     bootstrapping.needed(site, authority),
+                    lambda known: state.save(ring.replacing(site.name, known)),
                 )
             state.save(ring.replacing(site.name, known))
         self.app.stdout.write(f'{site.name}: {self.told(grant, known)}\n')
         return cli.DONE
 
+    def names(
+        self, grant: grants.Grant, known: rings.Known
+    ) -> tuple[str, ...]:
+        """Name the entities that something happens to."""
+        return (keys.current(grant, known),)
+
     def change(
         self,
-        site: stacks.Site,
+        cloud: stacks.Cloud,
         grant: grants.Grant,
         known: rings.Known,
-        authority: Any,
+        authority: authorities.Authority,
+        save: Save,
     ) -> rings.Known:
-        """Do it."""
+        """Do it; give what is to be saved then."""
         raise NotImplementedError
 
     def told(self, grant: grants.Grant, known: rings.Known) -> str:
@@ -261,35 +333,55 @@ class Rotate(_OneEntity):
 
     def change(
         self,
-        site: stacks.Site,
+        cloud: stacks.Cloud,
         grant: grants.Grant,
         known: rings.Known,
-        authority: Any,
+        authority: authorities.Authority,
+        save: Save,
     ) -> rings.Known:
         """Have it made."""
+        if grant.user != cloud.user:
+            raise exceptions.ConfigError(
+                f'{grant.entity} is the agent, which connects as cluster.user '
+                'says: give it another name there, then keys --apply, render, '
+                "restart the agent, and 'bootstrap keys revoke "
+                f"{grant.entity}'"
+            )
+        site = cloud.site(grant.site)
         key_type = keys.choose_type(site, authority)
+        known = keys.choose_successor(grant, known, authority)
+        save(known)
         return keys.rotate(grant, known, authority, key_type)
 
     def told(self, grant: grants.Grant, known: rings.Known) -> str:
         """Say what comes next."""
+        (old,) = known.retiring[grant.entity]
         return (
-            f'{keys.current(grant, known)} takes the place of '
-            f"{known.retiring[-1]}; now 'bootstrap render', bring the files "
-            "to the hosts, and 'bootstrap keys retire'"
+            f'{keys.current(grant, known)} takes the place of {old.name}; now '
+            "'bootstrap render' for ceph, then for glance, bring the files "
+            "to the hosts, restart, and 'bootstrap keys retire'"
         )
 
 
 class Retire(_OneEntity):
     """Revoke the keys that successors have taken the place of."""
 
-    what = 'revoke what was replaced by'
+    what = 'revoke'
+
+    def names(
+        self, grant: grants.Grant, known: rings.Known
+    ) -> tuple[str, ...]:
+        """Name those that wait for it."""
+        waiting = known.retiring.get(grant.entity, ())
+        return tuple(entity.name for entity in waiting)
 
     def change(
         self,
-        site: stacks.Site,
+        cloud: stacks.Cloud,
         grant: grants.Grant,
         known: rings.Known,
-        authority: Any,
+        authority: authorities.Authority,
+        save: Save,
     ) -> rings.Known:
         """Revoke them."""
         return keys.retire(grant, known, authority)
@@ -304,22 +396,35 @@ class Revoke(_OneEntity):
 
     what = 'revoke'
 
+    def names(
+        self, grant: grants.Grant, known: rings.Known
+    ) -> tuple[str, ...]:
+        """Name all."""
+        waiting = known.retiring.get(grant.entity, ())
+        old = tuple(entity.name for entity in waiting)
+        return (*old, keys.current(grant, known))
+
     def change(
         self,
-        site: stacks.Site,
+        cloud: stacks.Cloud,
         grant: grants.Grant,
         known: rings.Known,
-        authority: Any,
+        authority: authorities.Authority,
+        save: Save,
     ) -> rings.Known:
-        """Revoke it."""
-        return keys.revoke(grant, known, authority)
+        """Revoke it; first nobody may issue it again."""
+        name = keys.current(grant, known)
+        known = keys.give_up(grant, known)
+        save(known)
+        authority.remove(name)
+        return keys.retire(grant, known, authority)
 
     def told(self, grant: grants.Grant, known: rings.Known) -> str:
         """Say that it is gone."""
         return (
             f'{grant.entity} is revoked: connections that stand last until '
             "their tickets end, an hour at most; 'bootstrap keys --apply' "
-            'would issue it again'
+            'issues it anew if it is needed'
         )
 
 
@@ -327,7 +432,10 @@ def _grant(
     cloud: stacks.Cloud, site: stacks.Site, known: rings.Known, entity: str
 ) -> grants.Grant:
     of_cluster = grants.of_cluster(cloud, site)
-    for grant in of_cluster:
+    former = [
+        keys.former(site, name) for name in (*known.entities, *known.retiring)
+    ]
+    for grant in (*of_cluster, *former):
         if entity in (grant.entity, keys.current(grant, known)):
             return grant
     names = ', '.join(grant.entity for grant in of_cluster) or 'none'

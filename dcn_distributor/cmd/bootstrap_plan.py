@@ -21,6 +21,7 @@ import shlex
 from cliff import command
 from cliff import lister
 
+from dcn_distributor import exceptions
 from dcn_distributor.bootstrap import journal
 from dcn_distributor.bootstrap import output
 from dcn_distributor.bootstrap import runs
@@ -164,6 +165,7 @@ class Apply(command.Command):  # type: ignore[misc]
             self._tell(f'cd {shlex.quote(parsed_args.out)}')
             self._tell(shlex.join(step.argv))
         else:
+            _check_rendered(cloud, step, parsed_args)
             self._tell(f'{step.name} ...')
             logs = parsed_args.logs or os.path.join(parsed_args.out, 'logs')
             path = runs.run(step, parsed_args.out, logs)
@@ -178,7 +180,7 @@ class Apply(command.Command):  # type: ignore[misc]
         parsed_args: argparse.Namespace,
     ) -> None:
         if step.name == 'keys':
-            for site in cloud.sites:
+            for site in bootstrapping.chosen(cloud, parsed_args):
                 bootstrap_keys.reconcile(cloud, site, state, True)
         elif step.name == 'render':
             ring = state.load()
@@ -218,11 +220,52 @@ def make(
         _ours('keys', 'every cluster needs its keys', has_keys),
         _ours('render', 'the files that all others read', is_rendered),
     ]
-    for step in _order(cloud, parsed_args):
+    steps = _order(cloud, parsed_args)
+    for step in steps:
         digest = journal.digest(step, files)
-        items.append(Item(step, book.state(step, digest), digest))
+        state = book.state(step, digest)
+        if _is_covered(step, steps, book):
+            state = journal.State.DONE
+        items.append(Item(step, state, digest))
     items.append(_ours('verify', 'whether it works, is seen', False))
     return tuple(items)
+
+
+def _is_covered(
+    step: procedures.Step,
+    steps: tuple[procedures.Step, ...],
+    book: journal.Journal,
+) -> bool:
+    """Tell whether a later step does what this one did at first.
+
+    What central is updated with has all sites; to deploy it once more with
+    less would take their stores away until then.
+    """
+    update = f'update {step.stack}'
+    return (
+        step.name == f'deploy {step.stack}'
+        and any(each.name == update for each in steps)
+        and book.has(step.name)
+        and book.has(update)
+    )
+
+
+def _check_rendered(
+    cloud: stacks.Cloud, step: procedures.Step, parsed_args: argparse.Namespace
+) -> None:
+    """Raise ConfigError if the files that a step reads are not as told."""
+    ring = bootstrapping.ring_of(parsed_args)
+    if rings.missing(cloud, ring):
+        return
+    files = _files(cloud, ring, parsed_args)
+    ours = tuple(files[path] for path in step.files if path in files)
+    for compared in output.compare(ours, parsed_args.out):
+        if compared.state is not output.State.SAME:
+            raise exceptions.ConfigError(
+                f'{step.name}: {compared.file.path} in {parsed_args.out} is '
+                "not what sites.yaml and the keys say: do '--step render' "
+                'first'
+            )
 
 
 def _ours(name: str, why: str, is_done: bool) -> Item:

@@ -23,7 +23,6 @@ from dcn_distributor.bootstrap import keys
 from dcn_distributor.bootstrap import state_file
 from dcn_distributor.cmd import bootstrapping
 from dcn_distributor.cmd import cli
-from dcn_distributor.core import grants
 from dcn_distributor.core import rings
 from dcn_distributor.core import sites
 from dcn_distributor.core import stacks
@@ -78,16 +77,17 @@ class Remove(lister.Lister):  # type: ignore[misc]
         if site.has_store:
             self._check_unneeded(site)
         state = state_file.StateFile(parsed_args.state)
-        with (
-            bootstrapping.held(state, True),
-            bootstrapping.authority(site) as authority,
-        ):
+        with bootstrapping.held(state, True):
             ring = state.load()
-            known = ring.of(site.name)
-            for grant in grants.of_cluster(cloud, site):
-                if authority is not None:
-                    known = keys.revoke(grant, known, authority)
-                    state.save(ring.replacing(site.name, known))
+            with bootstrapping.authority(cloud, ring, site) as authority:
+                known = ring.of(site.name)
+                for name in (*known.entities, *known.retiring):
+                    known = keys.give_up(keys.former(site, name), known)
+                state.save(ring.replacing(site.name, known))
+                for name in tuple(known.retiring):
+                    if authority is not None:
+                        grant = keys.former(site, name)
+                        known = keys.retire(grant, known, authority)
             left = {s: k for s, k in ring.clusters.items() if s != site.name}
             state.save(dataclasses.replace(ring, clusters=left))
         if authority is None and ring.of(site.name) != rings.Known():
@@ -124,4 +124,7 @@ def _edge(cloud: stacks.Cloud, name: str) -> stacks.Site:
     for site in cloud.edges:
         if site.name == name:
             return site
-    raise bootstrapping.no_such('SITE', name, [s.name for s in cloud.edges])
+    raise exceptions.ConfigError(
+        f'{name}: there is no such edge site in this file; if it was taken '
+        'out already, give the file of before with --sites'
+    )

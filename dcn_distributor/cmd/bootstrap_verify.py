@@ -14,6 +14,7 @@
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterator
+import functools
 import os
 import threading
 import time
@@ -129,13 +130,15 @@ class Verify(lister.Lister):  # type: ignore[misc]
         if not {'glance', 'copies'} & set(checks):
             return
         around = verification.Surroundings(
-            keys, self._connector(), _waiter(parsed_args.timeout)
+            keys,
+            self._connector(),
+            functools.partial(_waiter, parsed_args.timeout),
         )
         if 'glance' in checks:
             yield from verification.glances(cloud, chosen, around)
         if 'copies' in checks:
             yield from verification.copies(
-                cloud, ring, around, _data(parsed_args.size)
+                cloud, ring, chosen, around, _data(parsed_args.size)
             )
 
     def _connector(self) -> Callable[[stacks.Site], verification.Glance]:

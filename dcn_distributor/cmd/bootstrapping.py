@@ -143,17 +143,19 @@ def ring_of(parsed: argparse.Namespace) -> rings.Ring:
 
 @contextlib.contextmanager
 def authority(
-    site: stacks.Site,
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
 ) -> Iterator[authorities.Authority | None]:
     """Connect as who may issue keys; None if the site names nobody.
 
-    Raises ConfigError, ClusterUnavailable, AccessDenied.
+    Raises ConfigError, also if it is another cluster than it should be,
+    ClusterUnavailable, AccessDenied.
     """
     if site.ceph is None or site.ceph.admin_conf is None:
         yield None
         return
     connected = composition.connect_authority(site.ceph.admin_conf)
     try:
+        rings.check_cluster(cloud, ring, site, connected.fsid)
         yield connected
     finally:
         connected.close()

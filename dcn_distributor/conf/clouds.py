@@ -46,8 +46,9 @@ def check(path: str) -> None:
     Raises ConfigError with everything wrong in it.
     """
     _, file = sites_file.read(path)
-    parts = (file, file.central, *file.sites.values())
-    if any(part.deploy is not None for part in parts):
+    parts = [file.deploy, file.central.deploy]
+    parts += [site.deploy for site in file.sites.values()]
+    if any(part is not None for part in parts):
         load(path)
 
 

@@ -29,9 +29,9 @@ OPTS = [
         max=64,
         help='How many images may be streamed at once. Each is read once '
         'for up to eight sites, and takes up to window of memory for each of '
-        'them. More of them help if single copies do not fill the links. One '
-        "that only waits for an import to let go of its image's lock is not "
-        'counted.',
+        'them, and two thirds of that ahead. More of them help if single '
+        'copies do not fill the links. One that only waits for an import to '
+        "let go of its image's lock is not counted.",
     ),
     cfg.IntOpt(
         'connections',

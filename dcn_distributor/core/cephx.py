@@ -124,6 +124,25 @@ def same_caps(one: Caps, other: Caps) -> bool:
     return _normal(one) == _normal(other)
 
 
+def join_caps(one: Caps, other: Caps) -> Caps:
+    """Give caps that grant all that either grants, in a stable order."""
+    return {
+        daemon: ', '.join(
+            dict.fromkeys(
+                ' '.join(clause.split())
+                for caps in (one, other)
+                for clause in _split(caps.get(daemon, ''))
+            )
+        )
+        for daemon in dict.fromkeys((*one, *other))
+    }
+
+
+def show_caps(caps: Caps) -> str:
+    """Write caps as people type them."""
+    return ' '.join(f"{daemon} '{caps[daemon]}'" for daemon in sorted(caps))
+
+
 def _normal(caps: Caps) -> dict[str, frozenset[str]]:
     return {
         daemon: frozenset(grants)

@@ -28,8 +28,9 @@ class Known:
     :ivar monitors: as ``mon host`` wants them
     :ivar entities: by the entity of their grant, as ``client.glance``; one
         that was rotated is called otherwise itself
-    :ivar retiring: entities that others have taken the place of, to be
-        revoked when nobody uses them any more
+    :ivar retiring: by grant, those that others have taken the place of: to
+        be revoked when nobody uses them any more, and of use until then
+    :ivar successors: by grant, the name of one that is being made
     """
 
     fsid: str | None = None
@@ -37,7 +38,10 @@ class Known:
     entities: Mapping[str, cephx.Entity] = dataclasses.field(
         default_factory=dict
     )
-    retiring: tuple[str, ...] = ()
+    retiring: Mapping[str, tuple[cephx.Entity, ...]] = dataclasses.field(
+        default_factory=dict
+    )
+    successors: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def with_entity(
         self, entity: cephx.Entity, grant: str | None = None
@@ -75,8 +79,19 @@ class Ring:
         return Ring({**self.clusters, site: known})
 
     def entity(self, grant: grants.Grant) -> cephx.Entity | None:
-        """The entity that was issued for a grant, if it was."""
-        return self.of(grant.site).entities.get(grant.entity)
+        """The entity that was issued for a grant, if it was.
+
+        Where nobody has told its caps, as a client's keyring, they are those
+        of the grant.
+        """
+        found = self.of(grant.site).entities.get(grant.entity)
+        if found is None or found.caps:
+            return found
+        return dataclasses.replace(found, caps=grant.caps)
+
+    def retiring(self, grant: grants.Grant) -> tuple[cephx.Entity, ...]:
+        """Those that served a grant before, and still do."""
+        return self.of(grant.site).retiring.get(grant.entity, ())
 
 
 def resolve(cloud: stacks.Cloud, ring: Ring) -> stacks.Cloud:
@@ -112,6 +127,40 @@ def resolve(cloud: stacks.Cloud, ring: Ring) -> stacks.Cloud:
     if problems:
         raise exceptions.ConfigError(*problems)
     return dataclasses.replace(cloud, sites=tuple(resolved))
+
+
+def check_cluster(
+    cloud: stacks.Cloud, ring: Ring, site: stacks.Site, fsid: str
+) -> None:
+    """Raise ConfigError if a site's cluster is another than it should be.
+
+    All clusters have entities of the same names: what is meant for one must
+    not be done to another.
+    """
+    expected = {
+        each
+        for each in (site.ceph and site.ceph.fsid, ring.of(site.name).fsid)
+        if each
+    }
+    others = {
+        str(known): other.name
+        for other in cloud.sites
+        if other.name != site.name
+        for known in (
+            other.ceph.fsid if other.ceph else None,
+            ring.of(other.name).fsid,
+        )
+    }
+    owner = others.get(fsid)
+    if owner is None and expected <= {fsid}:
+        return
+    whose = f'that of {owner}' if owner else 'another one'
+    raise exceptions.ConfigError(
+        f'{site.name}: the cluster that deploy.ceph.admin_conf leads to has '
+        f'fsid {fsid}, and is {whose}'
+        + (f'; expected {", ".join(sorted(expected))}' if expected else '')
+        + ': correct admin_conf, or cluster.fsid'
+    )
 
 
 def missing(cloud: stacks.Cloud, ring: Ring) -> tuple[str, ...]:

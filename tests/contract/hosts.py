@@ -15,6 +15,7 @@ They share its database, its stores and its users, as the hosts of a real
 cloud do; staging is their own.
 """
 
+from pathlib import Path
 import shutil
 import threading
 
@@ -55,6 +56,11 @@ class ApiHost(lab_glance.Glance):
 
     def initialise(self) -> None:
         """Leave the tables alone: they are those of the first host."""
+
+    def _debian_paste_file(self) -> Path:
+        """Use what the lab's own has unpacked: no package is fetched."""
+        paste = 'usr/share/glance-common/glance-api-paste.ini'
+        return self._main / 'glance-common' / paste
 
     def remove(self) -> None:
         """End it, and remove its files."""

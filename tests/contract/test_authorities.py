@@ -101,6 +101,10 @@ def test_key_of_a_type_that_is_not_taken_is_refused(
     with pytest.raises(exceptions.ConfigError):
         authority.create(name, CAPS, cephx.KeyType.AES256K)
 
+    assert authority.find(name) is None
+    made = authority.create(name, CAPS, cephx.KeyType.AES)
+    assert made.secret.key_type is cephx.KeyType.AES
+
 
 def test_imported_entity_has_the_secret_that_was_issued(
     authority: authorities.Authority, name: str

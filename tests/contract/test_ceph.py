@@ -938,6 +938,27 @@ def test_what_ends_late_opens_nothing_again(here: Here) -> None:
     assert _streams() <= before
 
 
+def test_claim_that_is_removed_late_opens_nothing_again(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _streams()
+    cluster = here.connect()
+    copy = cluster.open_copy(filling.new_id(), SIZE, OBJECT)
+    remove_locked = native.Pool.remove_locked
+
+    def late(self: native.Pool, name: str, lock: str, cookie: str) -> None:
+        remove_locked(self, name, lock, cookie)
+        cluster.close()
+
+    monkeypatch.setattr(native.Pool, 'remove_locked', late)
+    with contextlib.suppress(exceptions.ClusterUnavailable):
+        copy.discard()
+
+    waiting.until('all are closed', lambda: _streams() <= before, 30)
+    waiting.passes(1)
+    assert _streams() <= before
+
+
 # -- what check() says --------------------------------------------------------
 
 

@@ -51,6 +51,7 @@ class FakeAuthority:
     ) -> cephx.Entity:
         """See Authority."""
         found = self.entities.get(name)
+        was_there = found is not None
         if found is None:
             self._made += 1
             wanted = key_type or self.key_types[0]
@@ -64,6 +65,8 @@ class FakeAuthority:
             raise exceptions.ConfigError(f'{name} exists with other caps')
         self._fail()
         if key_type is not None and found.secret.key_type is not key_type:
+            if not was_there:
+                del self.entities[name]
             raise exceptions.ConfigError(f'{name} has another type of key')
         return found
 

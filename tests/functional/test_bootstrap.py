@@ -31,6 +31,7 @@ _RECORDER = """\
 printf '%s\\n' "$*" >> "$RECORD"
 if [ "${*#baremetal node list}" != "$*" ]; then cat "$RECORD.nodes"; fi
 if [ -n "$FAILS" ] && [ "${*#*$FAILS}" != "$*" ]; then
+    cat control-plane/ceph_keys.yaml
     echo "no valid host was found"
     exit 3
 fi
@@ -195,6 +196,8 @@ def test_procedure_stops_at_a_failure_and_goes_on_there(
 
     assert 'deploy dcn0' in ran.stderr
     assert 'no valid host was found' in ran.stderr
+    assert '(a secret)' in ran.stderr
+    assert all(secret not in ran.stderr for secret in operator.secrets())
     called = operator.called()
     assert _stacks(called, 'overcloud deploy') == ['control-plane', 'dcn0']
     assert operator.plan()['deploy dcn0'] == 'to do'
@@ -422,11 +425,13 @@ def test_source_without_a_value_is_an_error_that_says_what_to_do(
     assert not out.exists()
 
 
-def _keyring(directory: Path, name: str) -> Path:
+def _keyring(
+    directory: Path, name: str, entity: str = 'client.openstack'
+) -> Path:
     """Make one, as the administrator of an external cluster does."""
     path = directory / f'{name}.keyring'
     subprocess.run(
-        ['ceph-authtool', '-C', str(path), '-n', 'client.openstack', '-g'],
+        ['ceph-authtool', '-C', str(path), '-n', entity, '-g'],
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -461,3 +466,54 @@ def test_keyring_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
     assert 'client.openstack' in ran.stderr
     assert 'client.glance' in ran.stderr
     assert not operator.state.exists()
+
+
+def test_central_is_never_deployed_without_its_sites_again(
+    operator: Operator,
+) -> None:
+    operator.apply()
+    operator.called()
+    keyring = _keyring(operator.directory, 'new', 'client.glance')
+    words = ('keys', 'take', str(keyring), '--site', 'central')
+    operator.run(*words, code=2)
+    operator.run(*words, '--replace')
+
+    refused = operator.apply('--step', 'update control-plane', code=2)
+    assert '--step render' in refused.stderr
+    operator.apply()
+
+    deployed = [
+        line
+        for line in operator.called()
+        if line.startswith('overcloud deploy')
+    ]
+    assert _stacks(deployed, 'overcloud deploy') == [
+        'dcn0', 'dcn1', 'control-plane',
+    ]  # fmt: skip
+    assert 'control-plane/glance_update.yaml' in deployed[-1]
+
+
+def test_only_the_chosen_site_is_worked_on(operator: Operator) -> None:
+    operator.apply('--site', 'dcn0', '--step', 'keys')
+
+    state = json.loads(operator.state.read_text())
+    assert set(state['clusters']) == {'dcn0'}
+
+
+def test_cluster_that_is_away_keeps_no_other_from_its_keys(
+    operator: Operator,
+) -> None:
+    text = operator.sites.read_text()
+    operator.sites.write_text(
+        text.replace(
+            '        monitors: [172.16.11.45]\n',
+            '        monitors: [172.16.11.45]\n'
+            '        admin_conf: /nowhere/ceph.conf\n',
+        )
+    )
+
+    ran = operator.run('keys', '--apply', code=3)
+
+    assert '/nowhere/ceph.conf' in ran.stderr
+    state = json.loads(operator.state.read_text())
+    assert set(state['clusters']) == {'central', 'dcn1'}

@@ -105,7 +105,12 @@ class SiteGlance(lab_glance.Glance):
     def remove(self) -> None:
         """End it, and remove its files."""
         self.stop()
-        shutil.rmtree(self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _debian_paste_file(self) -> Path:
+        """Use what the lab's own has unpacked: no package is fetched."""
+        paste = 'usr/share/glance-common/glance-api-paste.ini'
+        return self._main / 'glance-common' / paste
 
     def _options(self) -> dict[str, dict[str, object]]:
         options = super()._options()
@@ -168,6 +173,15 @@ class Bootstrap:
         """Run it, and see that it ends with this code."""
         files = ('--sites', str(self._sites), '--state', str(self.state))
         return self._run((*words, *files), code)
+
+    def revoke_all(self) -> None:
+        """Leave nothing of this test in any cluster."""
+        with contextlib.ExitStack() as rest:
+            # Each, whatever becomes of the others.
+            for site in self._lab.sites:
+                for entity in ('client.external', f'client.{AGENT}'):
+                    words = (entity, '--site', site, '--apply')
+                    rest.callback(self.run, 'keys', 'revoke', *words)
 
     def adopt(self, *words: str) -> None:
         """Take a cloud over, and see that it can be."""
@@ -277,10 +291,8 @@ def started(
     glances: list[SiteGlance],
 ) -> Iterator[None]:
     """Start them; end them, and remove their files, at the end."""
-    try:
+    with contextlib.ExitStack() as rest:
         for glance in glances:
+            rest.callback(glance.remove)
             glance.start()
         yield
-    finally:
-        for glance in glances:
-            glance.remove()

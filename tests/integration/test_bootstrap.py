@@ -38,9 +38,7 @@ def bootstrap(
     made = bootstrapped.Bootstrap(running_lab, tmp_path, document)
     yield made
     made.write(document)
-    for site in running_lab.sites:
-        for entity in ('client.external', f'client.{bootstrapped.AGENT}'):
-            made.run('keys', 'revoke', entity, '--site', site, '--apply')
+    made.revoke_all()
 
 
 def test_servers_started_from_what_is_rendered_pass_all_checks(
@@ -53,14 +51,16 @@ def test_servers_started_from_what_is_rendered_pass_all_checks(
     bootstrap.render()
 
     with bootstrapped.started(bootstrap.glances(at)):
-        found = bootstrap.read('verify', '--size', '12MiB')
+        found = bootstrap.read('verify', '--size', '12MiB', '--timeout', '120')
 
     assert {row['Result'] for row in found} == {'ok'}, found
     checks = [row['Check'] for row in found]
     assert checks.count('bytes') == len(at)
     assert checks.count('stores') == len(at)
-    # Each site's key at its own cluster and at central's, in three pools.
-    assert checks.count('key opens') == 3 * (len(at) + 2 * (len(at) - 1))
+    # Each site's key at its own cluster and at central's, in three pools,
+    # and the agent's everywhere in one.
+    pairs = len(at) + 2 * (len(at) - 1)
+    assert checks.count('key opens') == 3 * pairs + len(at)
 
 
 def test_what_does_not_work_is_found(
@@ -93,18 +93,52 @@ def test_rotated_key_is_handed_over_while_both_serve(
     bootstrap.run('keys', 'rotate', *words)
 
     after = bootstrap.state.read_text()
-    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
-    bootstrap.state.write_text(json.dumps(before))
-    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
-    bootstrap.state.write_text(after)
-    bootstrap.render()
-    bootstrap.run('keys', 'retire', *words)
-    assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
-    bootstrap.state.write_text(json.dumps(before))
-    found = bootstrap.read(*check, code=1)
+    try:
+        assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+        bootstrap.state.write_text(json.dumps(before))
+        assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+        bootstrap.state.write_text(after)
+        bootstrap.render()
+        etc = bootstrap.out / 'dcn0' / 'etc' / 'ceph'
+        keyring = (etc / 'dcn0.client.external.keyring').read_text()
+        assert '[client.external]' in keyring
+        assert '[client.external-r1]' in keyring
+        bootstrap.run('keys', 'retire', *words)
+        after = bootstrap.state.read_text()
+        assert {r['Result'] for r in bootstrap.read(*check)} == {'ok'}
+        bootstrap.state.write_text(json.dumps(before))
+        found = bootstrap.read(*check, code=1)
+    finally:
+        bootstrap.state.write_text(after)
     bad = {row['Site'] for row in found if row['Result'] != 'ok'}
     assert bad == {'dcn0 -> dcn0', 'central -> dcn0'}
-    bootstrap.state.write_text(after)
+
+
+def test_another_cluster_than_meant_is_not_touched(
+    running_lab: deployment.Lab,
+    bootstrap: bootstrapped.Bootstrap,
+    at: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    """All clusters have entities of the same names."""
+    bootstrap.run('keys', '--apply')
+    right = bootstrapped.describe(
+        running_lab, at, tmp_path / 'data', 'external'
+    )
+    wrong = json.loads(json.dumps(right))
+    ceph = wrong['sites']['dcn1']['deploy']['ceph']
+    ceph['admin_conf'] = running_lab.ceph_conf('dcn0')
+    bootstrap.write(wrong)
+
+    for command in ('rotate', 'revoke'):
+        words = ('client.external', '--site', 'dcn1', '--apply')
+        refused = bootstrap.run('keys', command, *words, code=2)
+        assert 'is that of dcn0' in refused.stderr
+    bootstrap.run('keys', '--apply', code=3)
+
+    bootstrap.write(right)
+    found = bootstrap.read('verify', '--check', 'keys')
+    assert {row['Result'] for row in found} == {'ok'}
 
 
 def test_no_secret_is_shown_and_files_are_for_their_owner(

@@ -12,6 +12,7 @@
 """A site's glance-api with a cache, as bootstrap renders it."""
 
 import configparser
+import contextlib
 import hashlib
 import io
 import os
@@ -95,16 +96,19 @@ def test_image_is_read_from_the_cache_while_central_is_away(
     session = running_lab.credentials('admin').session()
     central = glance_client.Client(session=session)
     content = os.urandom(8 * MIB)
-    image = central.images.create(
-        name='cached', disk_format='raw', container_format='bare'
-    )
-    central.images.upload(image.id, io.BytesIO(content))
-    try:
+    expected = hashlib.sha512(content).hexdigest()
+    with contextlib.ExitStack() as rest:
+        image = central.images.create(
+            name='cached', disk_format='raw', container_format='bare'
+        )
+        rest.callback(central.images.delete, image.id)
+        rest.callback(glance.remove)
+        rest.callback(running_lab.up)
+        central.images.upload(image.id, io.BytesIO(content))
         glance.start()
         edge = glance_client.Client(
             session=session, endpoint_override=glance.url
         )
-        expected = hashlib.sha512(content).hexdigest()
         assert _download(edge, image.id) == expected
         cached = tmp_path / 'data' / 'dcn0' / 'cache' / image.id
         waiting.until('it is in the cache', cached.exists)
@@ -113,7 +117,3 @@ def test_image_is_read_from_the_cache_while_central_is_away(
         running_lab.service('ceph-central').freeze()
 
         assert _download(edge, image.id) == expected
-    finally:
-        running_lab.up()
-        glance.remove()
-        central.images.delete(image.id)

@@ -74,5 +74,6 @@ def _pair(
     entity = ring.entity(grant)
     assert ceph is not None
     assert entity is not None
-    yield f'{ceph.name}.conf', ceph_files.conf(ceph, entity, ETC)
-    yield ceph_files.keyring_name(ceph, entity), cephx.keyring([entity])
+    keyring = ceph_files.keyring_name(ceph, entity.name)
+    yield f'{ceph.name}.conf', ceph_files.conf(ceph, keyring, ETC)
+    yield keyring, cephx.keyring([entity])

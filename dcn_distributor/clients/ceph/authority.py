@@ -100,7 +100,8 @@ class Authority:
     ) -> cephx.Entity:
         """See Authority."""
         words: dict[str, object] = {'entity': name, 'caps': _flat(caps)}
-        if key_type is not None and key_type is not cephx.KeyType.AES:
+        was_there = self.find(name) is not None
+        if key_type is not None:
             # Clusters of before 19.2.6 take no notice of it, and make one of
             # the only type that they know.
             words['key_type'] = key_type.word
@@ -112,6 +113,8 @@ class Authority:
         self._check(number, text, f'make {name}')
         entity = _entity(json.loads(answer))
         if key_type is not None and entity.secret.key_type is not key_type:
+            if not was_there:
+                self.remove(name)
             raise exceptions.ConfigError(
                 f'{self._conf}: {name} has a key of type '
                 f'{entity.secret.key_type.word}, and {key_type.word} was '

@@ -21,7 +21,9 @@ of ours to tell it by.
 An index names all images that are claimed. A process may die between any two
 steps, so an image is entered there before the object can exist, and taken
 out when that is gone; and it is entered again with the content, because
-whoever had the claim before may have taken it out late.
+whoever had the claim before may have taken it out late. Only one that dies
+between that and its content leaves an object, empty, that nothing names; it
+is found when the image is claimed again.
 """
 
 from collections.abc import Callable
@@ -186,6 +188,9 @@ class Claim:
         self._remove(_standing_pool(self._connections))
         with self._lock:
             self._is_removed = True
+        if self._connections.is_closed:
+            # That would open them again, and nobody would close them.
+            return
         try:
             self._index.remove(self.image_id)
         except exceptions.DistributorError as exc:

@@ -133,7 +133,7 @@ class Connection:
 
         That takes eight round trips with each of them, which the first
         chunks would have to wait for. Afterwards `on_timed` is told what one
-        takes, in seconds. Raises rados.Error.
+        takes, in seconds, unless an OSD does not answer. Raises rados.Error.
         """
         if not self.handle.pool_exists(self._pool):
             return
@@ -146,8 +146,11 @@ class Connection:
     ) -> None:
         """Ask for objects that are not there, in many placement groups."""
         try:
-            round_trips.greet(pool)
-            on_timed(round_trips.shortest_s(pool))
+            took_s = None
+            if round_trips.greet(pool):
+                took_s = round_trips.shortest_s(pool)
+            if took_s is not None:
+                on_timed(took_s)
         finally:
             self.leave()
 

@@ -11,11 +11,14 @@
 # under the License.
 """Ask OSDs for what is not there: to meet them, to time them, to wait."""
 
+import errno
 import time
 
 import rados
 
 _ABSENT = 'dcn_distributor.absent'
+
+_ANSWERS = frozenset((0, -errno.ENOENT))
 
 # Round trips that are timed; the quickest is believed.
 _TIMED = 3
@@ -25,23 +28,33 @@ _TIMED = 3
 _GREETINGS = 64
 
 
-def greet(pool: rados.Ioctx) -> None:
-    """Ask in many placement groups, so that streams to all OSDs are opened."""
-    _ask_for(pool, _GREETINGS)
+def greet(pool: rados.Ioctx) -> bool:
+    """Ask in many placement groups, so that streams to all OSDs are opened.
+
+    Tell whether all have answered.
+    """
+    return _ask_for(pool, _GREETINGS)
 
 
-def shortest_s(pool: rados.Ioctx) -> float:
-    """Time a round trip, in seconds: an OSD has nothing to look up here."""
+def shortest_s(pool: rados.Ioctx) -> float | None:
+    """Time a round trip, in seconds: an OSD has nothing to look up here.
+
+    None if an OSD does not answer.
+    """
     times_s = []
     for _ in range(_TIMED):
         began_s = time.monotonic()
-        _ask_for(pool, 1)
+        if not _ask_for(pool, 1):
+            return None
         times_s.append(time.monotonic() - began_s)
     return min(times_s)
 
 
-def _ask_for(pool: rados.Ioctx, count: int) -> None:
-    """Ask for objects that are not there, all at once; wait for answers."""
+def _ask_for(pool: rados.Ioctx, count: int) -> bool:
+    """Ask for objects that are not there, all at once; wait for answers.
+
+    Tell whether all were answered.
+    """
     sent = []
     try:
         for number in range(count):
@@ -49,6 +62,9 @@ def _ask_for(pool: rados.Ioctx, count: int) -> None:
     finally:
         for completion in sent:
             completion.wait_for_complete_and_cb()
+    return all(
+        completion.get_return_value() in _ANSWERS for completion in sent
+    )
 
 
 def let_callbacks_return(ioctx: rados.Ioctx) -> None:

@@ -119,9 +119,14 @@ class Lane:
         return self.is_ready and self._left == 0
 
     @property
+    def _under_way_bytes(self) -> int:
+        """How much may be under way: more than a window if it is far."""
+        return max(self._window_bytes, self._flight.limit_bytes)
+
+    @property
     def is_hungry(self) -> bool:
         """True if it could take much more than it has."""
-        return self.is_ready and self._held_bytes <= self._window_bytes // 2
+        return self.is_ready and self._held_bytes <= self._under_way_bytes // 2
 
     def scouts(self, index: int) -> bool:
         """Tell whether it may hold a chunk, which is looked at first."""
@@ -136,8 +141,7 @@ class Lane:
     def has_room(self, index: int) -> bool:
         """Tell whether a chunk may be held, too. One always may."""
         length = self._chunks.length(index)
-        under_way_bytes = max(self._window_bytes, self._flight.limit_bytes)
-        room_bytes = under_way_bytes + self._ahead_bytes
+        room_bytes = self._under_way_bytes + self._ahead_bytes
         return len(self._offered) < _OFFERS_AT_ONCE and (
             self._held_bytes == 0 or self._held_bytes + length <= room_bytes
         )

@@ -43,6 +43,13 @@ def _issue(
     return known
 
 
+def _rotate(
+    known: rings.Known, authority: authorities.FakeAuthority
+) -> rings.Known:
+    known = keys.choose_successor(GRANT, known, authority)
+    return keys.rotate(GRANT, known, authority, None)
+
+
 def _actions(
     known: rings.Known, authority: authorities.FakeAuthority | None
 ) -> set[keys.Action]:
@@ -102,26 +109,90 @@ def test_cluster_is_believed_if_its_secret_is_another() -> None:
     assert known.entities[GRANT.entity] == other
 
 
-def test_other_caps_are_set_right() -> None:
+def test_caps_that_lack_are_added_and_others_are_left() -> None:
     authority = authorities.FakeAuthority()
     known = _issue(rings.Known(), authority)
-    authority.set_caps(GRANT.entity, {'mon': 'allow *'})
+    authority.set_caps(GRANT.entity, {'mds': 'allow rw', 'mon': 'allow r'})
 
-    assert keys.Action.SET_CAPS in _actions(known, authority)
-    _issue(known, authority)
+    (change,) = keys.due(keys.work_out(SITE, WANTED, known, authority))
+    assert change.action is keys.Action.SET_CAPS
+    assert "mds 'allow rw'" in change.detail
+    assert 'profile rbd pool=images' in change.detail
+    known = _issue(known, authority)
+
+    found = authority.find(GRANT.entity)
+    assert found is not None
+    joined = {'mds': 'allow rw', 'mon': 'allow r, profile rbd'}
+    expected = {**GRANT.caps, **joined}
+    assert cephx.same_caps(found.caps, expected)
+    assert known.entities[GRANT.entity] == found
+    assert _actions(known, authority) == {
+        keys.Action.NONE,
+        keys.Action.MORE_CAPS,
+    }
+
+
+def test_caps_are_taken_away_on_request_only() -> None:
+    authority = authorities.FakeAuthority()
+    wide = {**GRANT.caps, 'mds': 'allow rw'}
+    authority.create(GRANT.entity, wide, None)
+    known = _issue(rings.Known(), authority)
+    found = authority.find(GRANT.entity)
+    assert found is not None
+    assert cephx.same_caps(found.caps, wide)
+
+    for change in keys.work_out(
+        SITE, WANTED, known, authority, is_narrow=True
+    ):
+        known = keys.apply(change, known, authority, _make, None)
 
     found = authority.find(GRANT.entity)
     assert found is not None
     assert cephx.same_caps(found.caps, GRANT.caps)
-
-
-def test_caps_of_an_adopted_key_are_set_right_at_once() -> None:
-    authority = authorities.FakeAuthority()
-    authority.create(GRANT.entity, {'mon': 'allow *'}, None)
-
-    known = _issue(rings.Known(), authority)
-
+    assert known.entities[GRANT.entity] == found
     assert _actions(known, authority) == {keys.Action.NONE}
+
+
+def test_key_that_was_revoked_elsewhere_is_not_brought_back() -> None:
+    authority = authorities.FakeAuthority()
+    known = keys.facts(_issue(rings.Known(), authority), authority)
+    authority.remove(GRANT.entity)
+
+    assert keys.Action.GONE in _actions(known, authority)
+    _issue(known, authority)
+
+    assert authority.find(GRANT.entity) is None
+
+
+def test_adopted_key_of_another_type_than_asked_is_refused() -> None:
+    assert SITE.ceph is not None
+    new = dataclasses.replace(SITE.ceph, key_type=cephx.KeyType.AES256K)
+    site = dataclasses.replace(SITE, ceph=new)
+    authority = authorities.FakeAuthority()
+    authority.create(GRANT.entity, GRANT.caps, None)
+
+    with pytest.raises(exceptions.ConfigError, match='has a key of type aes'):
+        keys.work_out(site, WANTED, rings.Known(), authority)
+
+
+def test_what_nobody_needs_any_more_is_named_and_can_be_revoked() -> None:
+    authority = authorities.FakeAuthority()
+    known = _issue(rings.Known(), authority)
+    known = known.with_entity(
+        authority.create('client.once', GRANT.caps, None)
+    )
+
+    (named,) = [
+        change
+        for change in keys.work_out(SITE, WANTED, known, authority)
+        if change.action is keys.Action.UNWANTED
+    ]
+    assert named.entity == 'client.once'
+    known = keys.give_up(named.grant, known)
+    known = keys.retire(named.grant, known, authority)
+
+    assert authority.find('client.once') is None
+    assert _agree(known, authority)
 
 
 def test_key_of_an_external_cluster_is_not_invented() -> None:
@@ -138,7 +209,7 @@ def test_both_keys_serve_until_the_old_one_is_retired() -> None:
     authority = authorities.FakeAuthority()
     before = _issue(rings.Known(), authority)
 
-    known = keys.rotate(GRANT, before, authority, None)
+    known = _rotate(before, authority)
 
     old, new = before.entities[GRANT.entity], known.entities[GRANT.entity]
     assert old.secret != new.secret
@@ -151,38 +222,40 @@ def test_both_keys_serve_until_the_old_one_is_retired() -> None:
 
     assert authority.find(old.name) is None
     assert authority.find(new.name) == new
-    assert known.retiring == ()
+    assert not known.retiring
     assert keys.retire(GRANT, known, authority) == known
 
 
 def test_rotation_waits_for_the_one_before_it() -> None:
     authority = authorities.FakeAuthority()
-    known = _issue(rings.Known(), authority)
-    known = keys.rotate(GRANT, known, authority, None)
+    known = _rotate(_issue(rings.Known(), authority), authority)
 
     with pytest.raises(exceptions.ConfigError, match='still has to be'):
-        keys.rotate(GRANT, known, authority, None)
+        keys.choose_successor(GRANT, known, authority)
 
 
 def test_rotation_that_was_cut_off_gives_the_same_successor() -> None:
     authority = authorities.FakeAuthority()
     before = _issue(rings.Known(), authority)
+    chosen = keys.choose_successor(GRANT, before, authority)
     authority.fault = exceptions.ClusterUnavailable('the answer is lost')
     with pytest.raises(exceptions.ClusterUnavailable):
-        keys.rotate(GRANT, before, authority, None)
+        keys.rotate(GRANT, chosen, authority, None)
 
-    known = keys.rotate(GRANT, before, authority, None)
+    known = _rotate(chosen, authority)
 
     names = {n for n in authority.entities if n.startswith(GRANT.entity)}
     assert names == {GRANT.entity, keys.current(GRANT, known)}
+    assert not known.successors
 
 
-def test_name_that_somebody_else_has_is_passed_over() -> None:
+def test_key_that_somebody_may_have_is_never_taken_for_a_successor() -> None:
+    """As one that was retired, if the state was lost since."""
     authority = authorities.FakeAuthority()
     known = _issue(rings.Known(), authority)
-    stranger = authority.create(f'{GRANT.entity}-r1', {'mon': 'allow r'}, None)
+    stranger = authority.create(f'{GRANT.entity}-r1', GRANT.caps, None)
 
-    known = keys.rotate(GRANT, known, authority, None)
+    known = _rotate(known, authority)
 
     assert keys.current(GRANT, known) == f'{GRANT.entity}-r2'
     assert authority.find(stranger.name) == stranger
@@ -193,7 +266,7 @@ def test_successors_are_numbered(times: int) -> None:
     authority = authorities.FakeAuthority()
     known = _issue(rings.Known(), authority)
     for _ in range(times):
-        known = keys.rotate(GRANT, known, authority, None)
+        known = _rotate(known, authority)
         known = keys.retire(GRANT, known, authority)
 
     assert keys.current(GRANT, known) == f'{GRANT.entity}-r{times}'
@@ -208,15 +281,27 @@ def test_names_that_only_look_like_successors_get_one(name: str) -> None:
 
 def test_revoked_key_is_gone_with_all_before_it() -> None:
     authority = authorities.FakeAuthority()
-    known = _issue(rings.Known(), authority)
-    known = keys.rotate(GRANT, known, authority, None)
+    known = _rotate(_issue(rings.Known(), authority), authority)
 
-    known = keys.revoke(GRANT, known, authority)
+    known = keys.give_up(GRANT, known)
+    assert GRANT.entity not in known.entities
+    known = keys.retire(GRANT, known, authority)
 
     assert not [n for n in authority.entities if n.startswith(GRANT.entity)]
-    assert GRANT.entity not in known.entities
     other = WANTED[1].entity
     assert authority.find(other) == known.entities[other]
+
+
+def test_secret_is_replaced_by_a_keyring_on_request_only() -> None:
+    known = _issue(rings.Known(), None)
+    other = cephx.Entity(GRANT.entity, samples.secret('other'), {})
+
+    with pytest.raises(exceptions.ConfigError, match='--replace'):
+        keys.take(WANTED, known, (other,))
+
+    taken, names = keys.take(WANTED, known, (other,), may_replace=True)
+    assert names == (GRANT.entity,)
+    assert taken.entities[GRANT.entity].secret == other.secret
 
 
 @pytest.mark.parametrize('steps', range(1, 4))

@@ -11,6 +11,7 @@
 # under the License.
 """What verify finds, whatever is wrong."""
 
+from collections.abc import Callable
 import dataclasses
 import hashlib
 
@@ -63,7 +64,6 @@ class World:
         self.more_stores: dict[str, set[str]] = {}
         self.tried: list[tuple[str, str]] = []
         self.deleted = 0
-        self.waits = 0
         self.staged = b''
 
     # -- keys
@@ -113,15 +113,19 @@ class World:
         if store not in self.failing:
             self.copies[store] = data
 
-    def wait(self) -> None:
+    def waiter(self) -> Callable[[], None]:
         """Wait thrice."""
-        self.waits += 1
-        if self.waits > 3:
-            raise StopIteration
+        left = iter(range(3))
+
+        def wait() -> None:
+            if next(left, None) is None:
+                raise StopIteration
+
+        return wait
 
     def around(self) -> verification.Surroundings:
         """Give both."""
-        return verification.Surroundings(self, self.glance, self.wait)
+        return verification.Surroundings(self, self.glance, self.waiter)
 
 
 @dataclasses.dataclass
@@ -188,7 +192,7 @@ def _all(world: World) -> list[verification.Finding]:
     return [
         *verification.pairs(CLOUD, RING, CLOUD.sites, world),
         *verification.glances(CLOUD, CLOUD.sites, world.around()),
-        *verification.copies(CLOUD, RING, world.around(), DATA),
+        *verification.copies(CLOUD, RING, CLOUD.sites, world.around(), DATA),
     ]
 
 
@@ -251,3 +255,15 @@ def test_copies_that_are_not_whole_are_found() -> None:
 
     assert _bad(world) == {('bytes', 'dcn0'), ('bytes', 'dcn1')}
     assert world.deleted == 1
+
+
+def test_glance_that_nobody_can_ask_is_not_said_to_be_good() -> None:
+    site = CLOUD.site('dcn0')
+    nowhere = dataclasses.replace(site.glance, url=None)
+    cloud = samples.with_site(CLOUD, 'dcn0', glance=nowhere)
+
+    found = list(verification.glances(cloud, cloud.sites, World().around()))
+
+    bad = [each for each in found if not each.is_good]
+    assert [(each.check, each.subject) for each in bad] == [('stores', 'dcn0')]
+    assert 'glance.url' in bad[0].detail
