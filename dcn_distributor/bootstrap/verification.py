@@ -277,51 +277,80 @@ def copies(
     ]
     if not stores:
         return
-    glance = around.connect(cloud.central)
-    made: list[images.ImageId] = []
-    sent = hashlib.sha512(data).hexdigest()
-    first, rest = _first_stores(cloud, stores)
-
-    def begin() -> str:
-        image_id = glance.create('dcn-distributor-verify')
-        made.append(image_id)
-        if len(first) > 1:
-            glance.stage(image_id, data)
-            glance.import_staged(image_id, tuple(s.store for s in first))
-        else:
-            glance.upload(image_id, data)
-        _await(glance, image_id, first, around)
-        return f'{image_id}, {len(data)} bytes'
-
-    def copy_to(site: stacks.Site) -> str:
-        glance.copy_to_stores(made[0], (site.store,))
-        _await(glance, made[0], (site,), around)
-        return 'by copy-image'
-
-    def look_at(site: stacks.Site) -> str:
-        return _look(cloud, ring, around.keys, site, made[0], sent)
-
+    trial = _Trial(cloud, ring, around, stores, data)
     try:
-        names = ', '.join(site.name for site in first)
-        begun = _find('import', names, begin)
-        yield begun
-        if begun.is_good:
-            for site in rest:
-                copied = functools.partial(copy_to, site)
-                yield _find('copy', site.name, copied)
-            for site in stores:
-                looked = functools.partial(look_at, site)
-                yield _find('bytes', site.name, looked)
+        yield from trial.run()
     finally:
-        gone = [
+        gone = trial.clean()
+    yield from gone
+
+
+class _Trial:
+    """One image on its way to stores."""
+
+    def __init__(
+        self,
+        cloud: stacks.Cloud,
+        ring: rings.Ring,
+        around: Surroundings,
+        stores: list[stacks.Site],
+        data: bytes,
+    ) -> None:
+        self._cloud = cloud
+        self._ring = ring
+        self._around = around
+        self._stores = stores
+        self._data = data
+        self._glance = around.connect(cloud.central)
+        self._made: list[images.ImageId] = []
+
+    def run(self) -> Iterator[Finding]:
+        """Bring it there, and look."""
+        first, rest = _first_stores(self._cloud, self._stores)
+        names = ', '.join(site.name for site in first)
+        begun = _find('import', names, functools.partial(self._begin, first))
+        yield begun
+        if not begun.is_good:
+            return
+        for site in rest:
+            copied = functools.partial(self._copy_to, site)
+            yield _find('copy', site.name, copied)
+        for site in self._stores:
+            looked = functools.partial(self._look_at, site)
+            yield _find('bytes', site.name, looked)
+
+    def clean(self) -> list[Finding]:
+        """Remove it."""
+        return [
             _find(
                 'removal',
                 image_id,
-                functools.partial(_delete, glance, image_id),
+                functools.partial(_delete, self._glance, image_id),
             )
-            for image_id in made
+            for image_id in self._made
         ]
-    yield from gone
+
+    def _begin(self, first: tuple[stacks.Site, ...]) -> str:
+        glance = self._glance
+        image_id = glance.create('dcn-distributor-verify')
+        self._made.append(image_id)
+        if len(first) > 1:
+            glance.stage(image_id, self._data)
+            glance.import_staged(image_id, tuple(s.store for s in first))
+        else:
+            glance.upload(image_id, self._data)
+        _await(glance, image_id, first, self._around)
+        return f'{image_id}, {len(self._data)} bytes'
+
+    def _copy_to(self, site: stacks.Site) -> str:
+        self._glance.copy_to_stores(self._made[0], (site.store,))
+        _await(self._glance, self._made[0], (site,), self._around)
+        return 'by copy-image'
+
+    def _look_at(self, site: stacks.Site) -> str:
+        sent = hashlib.sha512(self._data).hexdigest()
+        keys, image_id = self._around.keys, self._made[0]
+        return _look(self._cloud, self._ring, keys, site, image_id, sent)
 
 
 def _first_stores(
