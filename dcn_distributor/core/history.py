@@ -84,6 +84,8 @@ class Request:
     and `progress_s` when that last changed by the agent's own clock:
     Glance's may differ. Seconds are since the epoch. `waits_for_lock`: all
     that is left of a stream waits for an import to let go of the image.
+    `reasons` are, by store, why this engine was chosen: what led to it may
+    have changed since.
     """
 
     stores: tuple[images.StoreId, ...]
@@ -94,6 +96,9 @@ class Request:
     is_stuck: bool = False
     engine: str = COPY_IMAGE
     waits_for_lock: bool = False
+    reasons: Mapping[images.StoreId, str] = dataclasses.field(
+        default_factory=dict, hash=False
+    )
 
     def seen(self, progress: object, now: float) -> 'Request':
         """Note what was seen of it; a change ends being stuck."""

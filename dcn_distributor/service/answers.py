@@ -115,7 +115,7 @@ class Answers:
             for store, route in routes.items()
         }
         if history.request is not None:
-            engine = history.request.engine
+            engine, reasons = history.request.engine, history.request.reasons
             for store in history.request.stores:
                 route = routes.get(store)
                 told[store] = {
@@ -123,7 +123,7 @@ class Answers:
                     # What led to it may have changed since.
                     'reason': route.reason
                     if route is not None and route.engine == engine
-                    else 'it is under way',
+                    else reasons.get(store, 'it is under way'),
                     'waits': None,
                 }
         return _signed({'routes': told})

@@ -118,7 +118,15 @@ class Streams:
         """Start a stream, and book what the engine says."""
         image, now = sight.image, self._books.clock()
         request = histories.Request(
-            plan.stores, now, now, engine=histories.RBD_STREAM
+            plan.stores,
+            now,
+            now,
+            engine=histories.RBD_STREAM,
+            reasons={
+                store: routes[store].reason
+                for store in plan.stores
+                if store in routes
+            },
         )
         begun = history.with_request(request)
         if history.request is not None:
