@@ -24,8 +24,8 @@ glance-apis fetch what was staged here.
 from collections.abc import Mapping
 
 from dcn_distributor.bootstrap import ceph_files
+from dcn_distributor.bootstrap import glance_stores
 from dcn_distributor.bootstrap import ini
-from dcn_distributor.core import grants
 from dcn_distributor.core import renderings
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
@@ -103,17 +103,9 @@ def _rbd(
     cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site, etc: str
 ) -> dict[str, object]:
     assert site.ceph is not None
-    grant = next(
-        g for g in grants.of_cluster(cloud, site) if g.user == cloud.user
+    return glance_stores.section(
+        site, rings.user_of(cloud, ring, site), f'{etc}/{site.ceph.name}.conf'
     )
-    entity = ring.entity(grant)
-    assert entity is not None
-    return {
-        'store_description': site.glance.description,
-        'rbd_store_ceph_conf': f'{etc}/{site.ceph.name}.conf',
-        'rbd_store_user': entity.user,
-        'rbd_store_pool': site.ceph.image_pool,
-    }
 
 
 def _cache(cache: stacks.Cache | None) -> dict[str, object]:

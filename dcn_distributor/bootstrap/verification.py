@@ -401,12 +401,8 @@ def _look(
     image_id: images.ImageId,
     sent: str,
 ) -> str:
-    grant = next(
-        g for g in grants.of_cluster(cloud, site) if g.user == cloud.user
-    )
-    entity = ring.entity(grant)
     assert site.ceph is not None
-    assert entity is not None
+    entity = rings.user_of(cloud, ring, site)
     found, is_protected = keys.read_copy(
         site.ceph, entity, site.ceph.image_pool, image_id
     )

@@ -94,6 +94,20 @@ class Ring:
         return self.of(grant.site).retiring.get(grant.entity, ())
 
 
+def user_of(
+    cloud: stacks.Cloud, ring: Ring, site: stacks.Site
+) -> cephx.Entity:
+    """The entity that Glance has in a site's cluster: rotated, a successor.
+
+    Raises KeyError if there is none yet (see missing).
+    """
+    for grant in grants.of_cluster(cloud, site):
+        entity = ring.entity(grant)
+        if grant.user == cloud.user and entity is not None:
+            return entity
+    raise KeyError(site.name)
+
+
 def resolve(cloud: stacks.Cloud, ring: Ring) -> stacks.Cloud:
     """Fill in what sites.yaml leaves open: fsids and monitors.
 

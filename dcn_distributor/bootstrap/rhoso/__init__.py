@@ -59,14 +59,17 @@ def _shared(
                 documents.write(ceph_secrets.secret(cloud, ring, site)),
                 is_secret=True,
             )
-    yield _file(names.CONTROL_PLANE_FILE, control_plane.control_plane(cloud))
+    yield _file(
+        names.CONTROL_PLANE_FILE, control_plane.control_plane(cloud, ring)
+    )
 
 
 def _sites(cloud: stacks.Cloud, ring: rings.Ring) -> Iterator[renderings.File]:
     for site in cloud.sites:
         if any(map(node_sets.nodes, site.stacks)):
             yield _file(
-                names.nova_config_file(site), compute.config_map(cloud, site)
+                names.nova_config_file(site),
+                compute.config_map(cloud, ring, site),
             )
             yield _file(
                 names.nova_service_file(site), compute.service(cloud, site)

@@ -14,6 +14,7 @@
 from dcn_distributor.bootstrap import ini
 from dcn_distributor.bootstrap.rhoso import documents
 from dcn_distributor.bootstrap.rhoso import names
+from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
 POOL = 'vms'
@@ -26,14 +27,16 @@ def has_disks(site: stacks.Site) -> bool:
     return site.has_store and site.ceph is not None and POOL in site.ceph.pools
 
 
-def config_map(cloud: stacks.Cloud, site: stacks.Site) -> documents.Document:
+def config_map(
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
+) -> documents.Document:
     """Make the ConfigMap of a site."""
     return documents.resource(
         'v1',
         'ConfigMap',
         cloud.rhoso.namespace,
         names.nova_config(site),
-        data={_FILE[site.has_store]: config(cloud, site)},
+        data={_FILE[site.has_store]: config(cloud, ring, site)},
     )
 
 
@@ -58,11 +61,15 @@ def service(cloud: stacks.Cloud, site: stacks.Site) -> documents.Document:
     )
 
 
-def config(cloud: stacks.Cloud, site: stacks.Site) -> str:
+def config(cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site) -> str:
     """Write what Nova reads."""
     return ini.write(
         {
-            **({'libvirt': _libvirt(cloud, site)} if has_disks(site) else {}),
+            **(
+                {'libvirt': _libvirt(cloud, ring, site)}
+                if has_disks(site)
+                else {}
+            ),
             'glance': {
                 'endpoint_override': names.glance_url(cloud, site.name),
                 'valid_interfaces': 'internal',
@@ -75,7 +82,9 @@ def config(cloud: stacks.Cloud, site: stacks.Site) -> str:
     )
 
 
-def _libvirt(cloud: stacks.Cloud, site: stacks.Site) -> dict[str, object]:
+def _libvirt(
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
+) -> dict[str, object]:
     assert site.ceph is not None
     return {
         'images_type': 'rbd',
@@ -86,6 +95,6 @@ def _libvirt(cloud: stacks.Cloud, site: stacks.Site) -> dict[str, object]:
         'images_rbd_glance_store_name': site.store,
         'images_rbd_glance_copy_poll_interval': 15,
         'images_rbd_glance_copy_timeout': 600,
-        'rbd_user': cloud.user,
+        'rbd_user': rings.user_of(cloud, ring, site).user,
         'rbd_secret_uuid': site.ceph.fsid,
     }

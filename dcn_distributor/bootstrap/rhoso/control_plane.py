@@ -21,10 +21,11 @@ from dcn_distributor.bootstrap.rhoso import documents
 from dcn_distributor.bootstrap.rhoso import glance_apis
 from dcn_distributor.bootstrap.rhoso import names
 from dcn_distributor.bootstrap.rhoso import volumes
+from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
 
-def control_plane(cloud: stacks.Cloud) -> documents.Document:
+def control_plane(cloud: stacks.Cloud, ring: rings.Ring) -> documents.Document:
     """Make them."""
     spec: dict[str, object] = {
         'secret': cloud.rhoso.passwords,
@@ -37,9 +38,9 @@ def control_plane(cloud: stacks.Cloud) -> documents.Document:
         ]
     spec['glance'] = {
         'enabled': True,
-        'template': glance_apis.template(cloud),
+        'template': glance_apis.template(cloud, ring),
     }
-    cinder = volumes.template(cloud)
+    cinder = volumes.template(cloud, ring)
     if cinder:
         spec['cinder'] = {'enabled': True, 'template': cinder}
     if cloud.central.glance.backend is stacks.Backend.SWIFT:

@@ -22,7 +22,9 @@ from collections.abc import Mapping
 import ipaddress
 from urllib import parse
 
+from dcn_distributor.bootstrap import glance_stores
 from dcn_distributor.bootstrap import ini
+from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
 _CENTRAL_REPLICAS = 3
@@ -31,7 +33,7 @@ _POOL = 'internalapi'
 _METALLB = 'metallb.universe.tf'
 
 
-def template(cloud: stacks.Cloud) -> dict[str, object]:
+def template(cloud: stacks.Cloud, ring: rings.Ring) -> dict[str, object]:
     """Make what is below spec.glance.template."""
     rhoso = cloud.rhoso
     return {
@@ -44,17 +46,19 @@ def template(cloud: stacks.Cloud) -> dict[str, object]:
             'storageClass': rhoso.storage_class,
             'storageRequest': rhoso.storage_request,
         },
-        'glanceAPIs': {site.name: _api(cloud, site) for site in cloud.sites},
+        'glanceAPIs': {
+            site.name: _api(cloud, ring, site) for site in cloud.sites
+        },
     }
 
 
 def options(
-    cloud: stacks.Cloud, site: stacks.Site
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
 ) -> Mapping[str, Mapping[str, object]]:
     """Give the sections of a site's glance-api, the site's own store first."""
     stores = cloud.stores_of(site)
     if stores:
-        sections = {str(of.store): _rbd(cloud, of) for of in stores}
+        sections = {str(of.store): _rbd(cloud, ring, of) for of in stores}
         backend = stacks.Backend.RBD
     else:
         # All sites share the one that central has.
@@ -76,11 +80,13 @@ def options(
     }
 
 
-def _api(cloud: stacks.Cloud, site: stacks.Site) -> dict[str, object]:
+def _api(
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
+) -> dict[str, object]:
     api: dict[str, object] = {
         'type': 'split' if site.is_central else 'edge',
         'replicas': _CENTRAL_REPLICAS if site.is_central else _EDGE_REPLICAS,
-        'customServiceConfig': ini.write(options(cloud, site)),
+        'customServiceConfig': ini.write(options(cloud, ring, site)),
     }
     if site.glance.cache is not None:
         api['imageCache'] = {'size': quantity(site.glance.cache.max_bytes)}
@@ -90,23 +96,15 @@ def _api(cloud: stacks.Cloud, site: stacks.Site) -> dict[str, object]:
     return api
 
 
-def _rbd(cloud: stacks.Cloud, site: stacks.Site) -> dict[str, object]:
+def _rbd(
+    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
+) -> dict[str, object]:
     assert site.ceph is not None
+    user = rings.user_of(cloud, ring, site)
     return {
-        'store_description': _quoted(site.glance.description),
-        'rbd_store_ceph_conf': site.ceph.conf,
-        'rbd_store_user': cloud.user,
-        'rbd_store_pool': site.ceph.image_pool,
+        **glance_stores.section(site, user, site.ceph.conf),
         'rbd_thin_provisioning': 'True',
     }
-
-
-def _quoted(text: str) -> str:
-    """Write a text so that oslo.config reads all of it, and as it is.
-
-    It takes off one pair of quotes, and a single $ for another option.
-    """
-    return '"{}"'.format(text.replace('$', '$$'))
 
 
 def _swift() -> dict[str, object]:

@@ -161,7 +161,7 @@ def deployment(
         override = {'servicesOverride': list(after_ceph(site, stack))}
     told = [
         node_set(cloud, site, stack),
-        compute.config(cloud, site),
+        compute.config(cloud, ring, site),
         # Of central's files those of sites do not matter to its nodes.
         ceph_secrets.contents(cloud, ring, site, tuple(_used(cloud, site))),
     ]

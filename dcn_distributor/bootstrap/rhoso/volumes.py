@@ -13,6 +13,7 @@
 
 from dcn_distributor.bootstrap import ini
 from dcn_distributor.bootstrap.rhoso import names
+from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
 POOL = 'volumes'
@@ -24,7 +25,7 @@ def has_volumes(site: stacks.Site) -> bool:
     return site.has_store and site.ceph is not None and POOL in site.ceph.pools
 
 
-def template(cloud: stacks.Cloud) -> dict[str, object]:
+def template(cloud: stacks.Cloud, ring: rings.Ring) -> dict[str, object]:
     """Make what is below spec.cinder.template; {} if there are no volumes."""
     sites = [site for site in cloud.sites if has_volumes(site)]
     if not sites:
@@ -39,13 +40,13 @@ def template(cloud: stacks.Cloud) -> dict[str, object]:
         'cinderAPI': {},
         'cinderScheduler': {},
         'cinderVolumes': {
-            site.name: {'customServiceConfig': _config(cloud, site)}
+            site.name: {'customServiceConfig': _config(cloud, ring, site)}
             for site in sites
         },
     }
 
 
-def _config(cloud: stacks.Cloud, site: stacks.Site) -> str:
+def _config(cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site) -> str:
     assert site.ceph is not None
     return ini.write(
         {
@@ -57,7 +58,7 @@ def _config(cloud: stacks.Cloud, site: stacks.Site) -> str:
                 'volume_backend_name': _BACKEND,
                 'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
                 'rbd_ceph_conf': site.ceph.conf,
-                'rbd_user': cloud.user,
+                'rbd_user': rings.user_of(cloud, ring, site).user,
                 'rbd_pool': POOL,
                 # A volume stays a clone of its image.
                 'rbd_flatten_volume_from_snapshot': 'False',

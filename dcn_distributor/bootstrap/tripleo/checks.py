@@ -13,7 +13,6 @@
 
 from collections.abc import Iterator
 
-from dcn_distributor.bootstrap.tripleo import keys
 from dcn_distributor.bootstrap.tripleo import relations
 from dcn_distributor.core import cephx
 from dcn_distributor.core import rings
@@ -33,7 +32,7 @@ def _client_keys(
     cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
 ) -> Iterator[str]:
     is_used = any(relations.is_client(site, stack) for stack in site.stacks)
-    user = keys.entity(cloud, ring, site)
+    user = rings.user_of(cloud, ring, site)
     if is_used and cloud.user == _GLANCE:
         yield (
             f'{site.name}: Nova and Cinder use the same key of the cluster '

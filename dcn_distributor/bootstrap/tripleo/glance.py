@@ -68,7 +68,7 @@ def _store(
         'GlanceStoreDescription': other.glance.description,
     }
     if other.ceph is not None:
-        store['CephClientUserName'] = keys.entity(cloud, ring, other).user
+        store['CephClientUserName'] = rings.user_of(cloud, ring, other).user
         store['CephClusterName'] = other.ceph.name
         own = site.ceph.image_pool if site.ceph is not None else None
         if other.ceph.image_pool != own:

@@ -29,20 +29,6 @@ _DAEMONS = ('mgr', 'mon', 'osd', 'mds')
 Parameters = dict[str, Any]
 
 
-def entity(
-    cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
-) -> cephx.Entity:
-    """The entity that Glance has in a site's cluster.
-
-    Raises KeyError if there is none yet (core.rings.missing).
-    """
-    for grant in grants.of_cluster(cloud, site):
-        issued = ring.entity(grant)
-        if grant.user == cloud.user and issued is not None:
-            return issued
-    raise KeyError(site.name)
-
-
 def of_own_cluster(
     cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
 ) -> Parameters:
@@ -83,7 +69,7 @@ def of_external_cluster(
 ) -> Parameters:
     """How a site's stacks use its cluster, if it comes from elsewhere."""
     ceph = _ceph(site)
-    user = entity(cloud, ring, site)
+    user = rings.user_of(cloud, ring, site)
     return {
         'CephClusterFSID': ceph.fsid,
         'CephClientKey': user.secret.text,
@@ -125,7 +111,7 @@ def _cluster(
     cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
 ) -> Parameters:
     ceph = _ceph(site)
-    user = entity(cloud, ring, site)
+    user = rings.user_of(cloud, ring, site)
     return {
         'cluster': ceph.name,
         'fsid': ceph.fsid,

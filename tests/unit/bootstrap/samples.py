@@ -57,6 +57,18 @@ def ring_for(cloud: stacks.Cloud) -> rings.Ring:
     return ring
 
 
+def rotated(ring: rings.Ring, cloud: stacks.Cloud, name: str) -> rings.Ring:
+    """Give it after the key of Glance in a site's cluster was rotated."""
+    site = cloud.site(name)
+    old = rings.user_of(cloud, ring, site)
+    new = cephx.Entity(f'{old.name}-r1', secret(f'{name}/r1'), old.caps)
+    known = ring.of(site.name).with_entity(new, old.name)
+    retiring = {old.name: (old,)}
+    return ring.replacing(
+        site.name, dataclasses.replace(known, retiring=retiring)
+    )
+
+
 def with_site(
     cloud: stacks.Cloud, name: str, **changes: object
 ) -> stacks.Cloud:

@@ -362,3 +362,17 @@ def test_a_name_instead_of_an_address_is_left_to_others() -> None:
     cloud = samples.with_site(cloud, 'dcn0', glance=glance)
 
     assert 'override' not in clouds.glance_apis(clouds.render(cloud))['dcn0']
+
+
+def test_rotated_key_is_used_wherever_its_keyring_is() -> None:
+    """Glance, Cinder and Nova: each names the user that its Secret has."""
+    cloud = clouds.load('multi-ceph')
+    ring = samples.rotated(samples.ring_for(cloud), cloud, 'dcn0')
+
+    text = ''.join(file.text for file in rhoso.render(cloud, ring))
+
+    # Glance at both sites, Cinder and Nova at dcn0.
+    assert len(re.findall(r'rbd_store_user = openstack-r1\b', text)) == 2
+    assert len(re.findall(r'rbd_user = openstack-r1\b', text)) == 2
+    assert 'dcn0.client.openstack-r1.keyring' in text
+    assert 'dcn0.client.openstack.keyring' not in text
