@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import whole_files
 from dcn_distributor.core import procedures
 from dcn_distributor.core import renderings
 
@@ -105,15 +106,7 @@ class Journal:
             },
         }
         text = json.dumps(document, indent=2) + '\n'
-        beside = self._path.with_name(f'.{self._path.name}.new')
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_text(text, encoding='utf-8')
-            beside.replace(self._path)
-        except OSError as exc:
-            raise exceptions.ConfigError(
-                f'{self._path}: cannot be written: {exc.strerror}'
-            ) from exc
+        whole_files.write(self._path, text, 0o644)
 
 
 def _decode(document: Any) -> dict[str, Entry]:

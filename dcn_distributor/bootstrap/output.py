@@ -19,9 +19,9 @@ import enum
 import os
 from pathlib import Path
 import stat
-import tempfile
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import whole_files
 from dcn_distributor.core import renderings
 
 
@@ -92,29 +92,12 @@ def write(
     written = []
     for comparison in comparisons:
         if comparison.state is not State.SAME:
-            _write(comparison.file, Path(directory) / comparison.file.path)
-            written.append(comparison.file)
+            file = comparison.file
+            whole_files.write(
+                Path(directory) / file.path,
+                file.text,
+                file.mode,
+                directory_mode=0o755,
+            )
+            written.append(file)
     return tuple(written)
-
-
-def _write(file: renderings.File, path: Path) -> None:
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # mkstemp: for its owner only, from the first moment.
-        number, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.name}.'
-        )
-        try:
-            with os.fdopen(number, 'w', encoding='utf-8') as stream:
-                stream.write(file.text)
-                stream.flush()
-                os.fchmod(stream.fileno(), file.mode)
-                os.fsync(stream.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as exc:
-        raise exceptions.ConfigError(
-            f'{path}: cannot be written: {exc.strerror}'
-        ) from exc

@@ -23,10 +23,10 @@ import json
 import os
 from pathlib import Path
 import stat
-import tempfile
 from typing import Any
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import whole_files
 from dcn_distributor.core import cephx
 from dcn_distributor.core import rings
 from dcn_distributor.core import sites
@@ -70,24 +70,7 @@ class StateFile:
     def save(self, ring: rings.Ring) -> None:
         """Write it as a whole, or not at all. Raises ConfigError."""
         text = json.dumps(_encode(ring), indent=2, sort_keys=True) + '\n'
-        directory = self._path.parent
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # mkstemp: for its owner only, from the first moment.
-            number, name = tempfile.mkstemp(
-                dir=directory, prefix=f'.{self._path.name}.'
-            )
-            try:
-                with os.fdopen(number, 'w', encoding='utf-8') as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as exc:
-            raise self._error(f'cannot be written: {exc.strerror}') from exc
+        whole_files.write(self._path, text, 0o600)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
