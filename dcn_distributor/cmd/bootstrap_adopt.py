@@ -18,7 +18,6 @@ import typing
 
 from cliff import command
 
-from dcn_distributor import app as composition
 from dcn_distributor import exceptions
 from dcn_distributor.bootstrap import output
 from dcn_distributor.bootstrap import state_file
@@ -198,7 +197,7 @@ def _live(pair: str) -> 'findings.Found':
             f'--live {pair}: expected CLUSTER=CONF, such as '
             'dcn0=/etc/ceph/dcn0.conf'
         )
-    connected = composition.connect_authority(conf)
+    connected = bootstrapping.connect(conf)
     try:
         return findings.Found(
             conf,

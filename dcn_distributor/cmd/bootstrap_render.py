@@ -20,6 +20,7 @@ from dcn_distributor.bootstrap import glance_files
 from dcn_distributor.bootstrap import output
 from dcn_distributor.cmd import bootstrapping
 from dcn_distributor.cmd import cli
+from dcn_distributor.core import procedures
 from dcn_distributor.core import renderings
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
@@ -100,7 +101,7 @@ def render(
     ring: rings.Ring,
     *,
     etc: str = '/etc/ceph',
-    release: bootstrapping.Release = bootstrapping.RELEASES[0],
+    release: procedures.Release = bootstrapping.RELEASES[0],
 ) -> tuple[renderings.File, ...]:
     """Render all files of one target. Raises ConfigError.
 

@@ -15,18 +15,17 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import typing
 from typing import Any
-from typing import Literal
 
-from dcn_distributor import app as composition
 from dcn_distributor import exceptions
 from dcn_distributor.bootstrap import state_file
 from dcn_distributor.core import authorities
+from dcn_distributor.core import procedures
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
 
-Release = Literal['ussuri', 'xena']
-RELEASES: tuple[Release, ...] = ('ussuri', 'xena')
+RELEASES: tuple[procedures.Release, ...] = typing.get_args(procedures.Release)
 STATE = '/var/lib/dcn_distributor/bootstrap.json'
 
 
@@ -141,6 +140,17 @@ def ring_of(parsed: argparse.Namespace) -> rings.Ring:
     return state_file.StateFile(parsed.state).load()
 
 
+def connect(admin_conf: str) -> authorities.Authority:
+    """Connect to a cluster as who may issue keys.
+
+    Raises ConfigError, ClusterUnavailable, AccessDenied.
+    """
+    # It imports all that an agent is made of.
+    from dcn_distributor import app
+
+    return app.connect_authority(admin_conf)
+
+
 @contextlib.contextmanager
 def authority(
     cloud: stacks.Cloud, ring: rings.Ring, site: stacks.Site
@@ -153,7 +163,7 @@ def authority(
     if site.ceph is None or site.ceph.admin_conf is None:
         yield None
         return
-    connected = composition.connect_authority(site.ceph.admin_conf)
+    connected = connect(site.ceph.admin_conf)
     try:
         rings.check_cluster(cloud, ring, site, connected.fsid)
         yield connected

@@ -12,6 +12,16 @@
 """What has to be done to bring up a cloud, step by step."""
 
 import dataclasses
+from typing import Literal
+
+Release = Literal['ussuri', 'xena']
+"""How TripleO is used, which decides on its files and their order.
+
+ussuri: nodes are chosen by scheduler hints, ceph-ansible deploys Ceph, and
+central is deployed again when the sites are there. xena: nodes and Ceph of
+all sites come first (`overcloud node provision`, `overcloud ceph deploy`), so
+that central is deployed once.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

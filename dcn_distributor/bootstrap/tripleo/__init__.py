@@ -32,6 +32,7 @@ from dcn_distributor.bootstrap.tripleo import paths
 from dcn_distributor.bootstrap.tripleo import relations
 from dcn_distributor.bootstrap.tripleo import scripts
 from dcn_distributor.bootstrap.tripleo import stack_files
+from dcn_distributor.core import procedures
 from dcn_distributor.core import renderings
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
@@ -40,7 +41,7 @@ from dcn_distributor.core import stacks
 def render(
     cloud: stacks.Cloud,
     ring: rings.Ring,
-    release: relations.Release = 'ussuri',
+    release: procedures.Release = 'ussuri',
 ) -> tuple[renderings.File, ...]:
     """Write all files, in the order of their paths.
 
@@ -61,7 +62,7 @@ def render(
 
 
 def _of_stacks(
-    cloud: stacks.Cloud, release: relations.Release
+    cloud: stacks.Cloud, release: procedures.Release
 ) -> Iterator[renderings.File]:
     for site, stack in cloud.stacks():
         yield _file(
@@ -102,7 +103,7 @@ def _of_glances(
 
 
 def _of_keys(
-    cloud: stacks.Cloud, ring: rings.Ring, release: relations.Release
+    cloud: stacks.Cloud, ring: rings.Ring, release: procedures.Release
 ) -> Iterator[renderings.File]:
     for site, stack in cloud.stacks():
         path = paths.own_keys(site, stack)

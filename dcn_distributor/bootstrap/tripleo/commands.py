@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from dcn_distributor.bootstrap.tripleo import paths
 from dcn_distributor.bootstrap.tripleo import relations
+from dcn_distributor.core import procedures
 from dcn_distributor.core import stacks
 
 Argv = tuple[str, ...]
@@ -123,7 +124,7 @@ def deploy(
     site: stacks.Site,
     stack: stacks.Stack,
     environments: Sequence[str],
-    release: relations.Release,
+    release: procedures.Release,
 ) -> Argv:
     """Deploy a stack, or bring it up to date.
 
@@ -151,7 +152,7 @@ def _shipped(
     cloud: stacks.Cloud,
     site: stacks.Site,
     stack: stacks.Stack,
-    release: relations.Release,
+    release: procedures.Release,
 ) -> list[str]:
     """The environments that come with TripleO's templates."""
     names = []

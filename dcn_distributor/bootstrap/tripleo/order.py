@@ -24,7 +24,7 @@ _SITES = 'sites'
 
 
 def order(
-    cloud: stacks.Cloud, release: relations.Release
+    cloud: stacks.Cloud, release: procedures.Release
 ) -> tuple[procedures.Step, ...]:
     """List all steps.
 
@@ -47,7 +47,7 @@ def order(
 
 
 def _stacks(
-    cloud: stacks.Cloud, release: relations.Release
+    cloud: stacks.Cloud, release: procedures.Release
 ) -> Iterator[procedures.Step]:
     for site, stack in cloud.stacks():
         if release == 'ussuri':
@@ -79,7 +79,7 @@ def _deploy(
     cloud: stacks.Cloud,
     site: stacks.Site,
     stack: stacks.Stack,
-    release: relations.Release,
+    release: procedures.Release,
 ) -> procedures.Step:
     is_control_plane = stack == relations.control_plane(cloud)
     ours = _environments(cloud, site, stack)
@@ -125,7 +125,7 @@ def _written_by_tripleo(
     cloud: stacks.Cloud,
     site: stacks.Site,
     stack: stacks.Stack,
-    release: relations.Release,
+    release: procedures.Release,
 ) -> list[str]:
     found = []
     if release == 'xena':

@@ -11,18 +11,7 @@
 # under the License.
 """Which stack has a site's cluster, and which have its Glance."""
 
-from typing import Literal
-
 from dcn_distributor.core import stacks
-
-Release = Literal['ussuri', 'xena']
-"""How TripleO is used.
-
-ussuri: nodes are chosen by scheduler hints, ceph-ansible deploys Ceph, and
-central is deployed again when the sites are there. xena: nodes and Ceph of
-all sites come first (`overcloud node provision`, `overcloud ceph deploy`), so
-that central is deployed once.
-"""
 
 # Who has the monitors and disks, if a site has several stacks.
 _HOSTS = (

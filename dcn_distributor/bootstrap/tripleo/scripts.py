@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import shlex
 
 from dcn_distributor.bootstrap.tripleo import paths
-from dcn_distributor.bootstrap.tripleo import relations
 from dcn_distributor.core import procedures
 from dcn_distributor.core import renderings
 from dcn_distributor.core import stacks
@@ -25,7 +24,7 @@ _HOME = '~/'
 
 # Which of a stack's steps are in one script, by the first word of their
 # names. Between two scripts of a stack come those of others.
-_SCRIPTS: dict[relations.Release, dict[str, tuple[str, ...]]] = {
+_SCRIPTS: dict[procedures.Release, dict[str, tuple[str, ...]]] = {
     'ussuri': {
         'deploy.sh': ('roles', 'deploy', 'export'),
         'deploy-update.sh': ('update',),
@@ -40,7 +39,7 @@ _SCRIPTS: dict[relations.Release, dict[str, tuple[str, ...]]] = {
 def of_stacks(
     cloud: stacks.Cloud,
     steps: Iterable[procedures.Step],
-    release: relations.Release,
+    release: procedures.Release,
 ) -> Iterator[renderings.File]:
     """Write the scripts of each stack, and one that takes all steps."""
     steps = tuple(steps)

@@ -15,6 +15,7 @@ from typing import Any
 
 from dcn_distributor.bootstrap.tripleo import keys
 from dcn_distributor.bootstrap.tripleo import relations
+from dcn_distributor.core import procedures
 from dcn_distributor.core import stacks
 
 _AZ_SERVICE = 'OS::TripleO::Services::NovaAZConfig'
@@ -27,7 +28,7 @@ _POOLS = ('vms', 'volumes')
 
 
 def overrides(
-    site: stacks.Site, stack: stacks.Stack, release: relations.Release
+    site: stacks.Site, stack: stacks.Stack, release: procedures.Release
 ) -> keys.Parameters:
     """What differs between this stack and others of its kind."""
     parameters = _scheduled(stack) if release == 'ussuri' else {}

@@ -207,3 +207,26 @@ def test_closed_pipe_ends_quietly():
 
     assert told == ''
     assert process.returncode == cli.BROKEN_PIPE
+
+
+_HEAVY = ('keystoneauth1', 'oslo_messaging', 'pydantic', 'rados', 'ruamel')
+
+
+def test_help_imports_nothing_that_takes_long():
+    modules = sorted(
+        {where.partition(':')[0] for where in cli.COMMANDS.values()}
+    )
+    code = (
+        'import importlib, sys\n'
+        f'for name in {modules!r}: importlib.import_module(name)\n'
+        f'print([name for name in {_HEAVY!r} if name in sys.modules])'
+    )
+
+    ran = subprocess.run(
+        [sys.executable, '-c', code],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.stdout == '[]\n'
