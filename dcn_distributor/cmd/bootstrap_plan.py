@@ -63,11 +63,13 @@ class Item:
     """One step of the plan.
 
     :ivar digest: of what it is done with; '' for what is ours
+    :ivar files: those that it reads, as they should be
     """
 
     step: procedures.Step
     state: journal.State
     digest: str = ''
+    files: tuple[renderings.File, ...] = ()
 
     @property
     def is_ours(self) -> bool:
@@ -137,12 +139,13 @@ class Apply(command.Command):  # type: ignore[misc]
         bootstrapping.chosen(cloud, parsed_args)
         state = state_file.StateFile(parsed_args.state)
         with bootstrapping.held(state, parsed_args.apply):
-            for name in _names(cloud, parsed_args):
-                # What went before may have changed what is to be done.
-                item = next(
-                    i for i in make(cloud, parsed_args) if i.step.name == name
-                )
+            items = make(cloud, parsed_args)
+            for name in _names(items, parsed_args):
+                item = next(i for i in items if i.step.name == name)
                 self._do(cloud, item, state, parsed_args)
+                if item.is_ours:
+                    # Others may have something else to do then.
+                    items = make(cloud, parsed_args)
         return cli.DONE
 
     def _do(
@@ -165,7 +168,7 @@ class Apply(command.Command):  # type: ignore[misc]
             self._tell(f'cd {shlex.quote(parsed_args.out)}')
             self._tell(shlex.join(step.argv))
         else:
-            _check_rendered(cloud, step, parsed_args)
+            _check_rendered(item, parsed_args.out)
             self._tell(f'{step.name} ...')
             logs = parsed_args.logs or os.path.join(parsed_args.out, 'logs')
             path = runs.run(step, parsed_args.out, logs)
@@ -226,7 +229,8 @@ def make(
         state = book.state(step, digest)
         if _is_covered(step, steps, book):
             state = journal.State.DONE
-        items.append(Item(step, state, digest))
+        read = tuple(files[path] for path in step.files if path in files)
+        items.append(Item(step, state, digest, read))
     items.append(_ours('verify', 'whether it works, is seen', False))
     return tuple(items)
 
@@ -250,19 +254,12 @@ def _is_covered(
     )
 
 
-def _check_rendered(
-    cloud: stacks.Cloud, step: procedures.Step, parsed_args: argparse.Namespace
-) -> None:
+def _check_rendered(item: Item, directory: str) -> None:
     """Raise ConfigError if the files that a step reads are not as told."""
-    ring = bootstrapping.ring_of(parsed_args)
-    if rings.missing(cloud, ring):
-        return
-    files = _files(cloud, ring, parsed_args)
-    ours = tuple(files[path] for path in step.files if path in files)
-    for compared in output.compare(ours, parsed_args.out):
+    for compared in output.compare(item.files, directory):
         if compared.state is not output.State.SAME:
             raise exceptions.ConfigError(
-                f'{step.name}: {compared.file.path} in {parsed_args.out} is '
+                f'{item.step.name}: {compared.file.path} in {directory} is '
                 "not what sites.yaml and the keys say: do '--step render' "
                 'first'
             )
@@ -300,10 +297,9 @@ def _files(
 
 
 def _names(
-    cloud: stacks.Cloud, parsed_args: argparse.Namespace
+    items: tuple[Item, ...], parsed_args: argparse.Namespace
 ) -> tuple[str, ...]:
     """Name the steps that were chosen. Raises ConfigError."""
-    items = make(cloud, parsed_args)
     unknown = set(parsed_args.step) - {item.step.name for item in items}
     if unknown:
         raise bootstrapping.no_such(
