@@ -19,6 +19,7 @@ from cliff import lister
 
 from dcn_distributor import exceptions
 from dcn_distributor.bootstrap import farewell
+from dcn_distributor.bootstrap import handover
 from dcn_distributor.bootstrap import keys
 from dcn_distributor.bootstrap import state_file
 from dcn_distributor.cmd import bootstrapping
@@ -82,12 +83,12 @@ class Remove(lister.Lister):  # type: ignore[misc]
             with bootstrapping.authority(cloud, ring, site) as authority:
                 known = ring.of(site.name)
                 for name in (*known.entities, *known.retiring):
-                    known = keys.give_up(keys.former(site, name), known)
+                    known = handover.give_up(keys.former(site, name), known)
                 state.save(ring.replacing(site.name, known))
                 for name in tuple(known.retiring):
                     if authority is not None:
                         grant = keys.former(site, name)
-                        known = keys.retire(grant, known, authority)
+                        known = handover.retire(grant, known, authority)
             left = {s: k for s, k in ring.clusters.items() if s != site.name}
             state.save(dataclasses.replace(ring, clusters=left))
         if authority is None and ring.of(site.name) != rings.Known():

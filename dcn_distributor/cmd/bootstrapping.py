@@ -54,6 +54,13 @@ def add_site(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the option for one cluster."""
+    parser.add_argument(
+        '--site', metavar='SITE', required=True, help='whose cluster'
+    )
+
+
 def add_apply(parser: argparse.ArgumentParser) -> None:
     """Add the option without which nothing is changed."""
     parser.add_argument(
@@ -106,15 +113,17 @@ def chosen(
     cloud: stacks.Cloud, parsed: argparse.Namespace
 ) -> tuple[stacks.Site, ...]:
     """Give the sites of --site, or all. Raises ConfigError."""
-    unknown = set(parsed.site) - {site.name for site in cloud.sites}
-    if unknown:
+    wanted = {site_of(cloud, name).name for name in parsed.site}
+    return tuple(s for s in cloud.sites if not wanted or s.name in wanted)
+
+
+def site_of(cloud: stacks.Cloud, name: str) -> stacks.Site:
+    """Give the site of a name. Raises ConfigError."""
+    try:
+        return cloud.site(name)
+    except KeyError:
         known = [site.name for site in cloud.sites]
-        raise no_such('--site', sorted(unknown)[0], known)
-    return tuple(
-        site
-        for site in cloud.sites
-        if not parsed.site or site.name in parsed.site
-    )
+        raise no_such('--site', name, known) from None
 
 
 def no_such(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import pytest
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import handover
 from dcn_distributor.bootstrap import keys
 from dcn_distributor.core import cephx
 from dcn_distributor.core import grants
@@ -46,8 +47,8 @@ def _issue(
 def _rotate(
     known: rings.Known, authority: authorities.FakeAuthority
 ) -> rings.Known:
-    known = keys.choose_successor(GRANT, known, authority)
-    return keys.rotate(GRANT, known, authority, None)
+    known = handover.choose_successor(GRANT, known, authority)
+    return handover.rotate(GRANT, known, authority, None)
 
 
 def _actions(
@@ -188,8 +189,8 @@ def test_what_nobody_needs_any_more_is_named_and_can_be_revoked() -> None:
         if change.action is keys.Action.UNWANTED
     ]
     assert named.entity == 'client.once'
-    known = keys.give_up(named.grant, known)
-    known = keys.retire(named.grant, known, authority)
+    known = handover.give_up(named.grant, known)
+    known = handover.retire(named.grant, known, authority)
 
     assert authority.find('client.once') is None
     assert _agree(known, authority)
@@ -218,12 +219,12 @@ def test_both_keys_serve_until_the_old_one_is_retired() -> None:
     assert authority.find(new.name) == new
     assert _actions(known, authority) == {keys.Action.NONE}
 
-    known = keys.retire(GRANT, known, authority)
+    known = handover.retire(GRANT, known, authority)
 
     assert authority.find(old.name) is None
     assert authority.find(new.name) == new
     assert not known.retiring
-    assert keys.retire(GRANT, known, authority) == known
+    assert handover.retire(GRANT, known, authority) == known
 
 
 def test_rotation_waits_for_the_one_before_it() -> None:
@@ -231,16 +232,16 @@ def test_rotation_waits_for_the_one_before_it() -> None:
     known = _rotate(_issue(rings.Known(), authority), authority)
 
     with pytest.raises(exceptions.ConfigError, match='still has to be'):
-        keys.choose_successor(GRANT, known, authority)
+        handover.choose_successor(GRANT, known, authority)
 
 
 def test_rotation_that_was_cut_off_gives_the_same_successor() -> None:
     authority = authorities.FakeAuthority()
     before = _issue(rings.Known(), authority)
-    chosen = keys.choose_successor(GRANT, before, authority)
+    chosen = handover.choose_successor(GRANT, before, authority)
     authority.fault = exceptions.ClusterUnavailable('the answer is lost')
     with pytest.raises(exceptions.ClusterUnavailable):
-        keys.rotate(GRANT, chosen, authority, None)
+        handover.rotate(GRANT, chosen, authority, None)
 
     known = _rotate(chosen, authority)
 
@@ -267,7 +268,7 @@ def test_successors_are_numbered(times: int) -> None:
     known = _issue(rings.Known(), authority)
     for _ in range(times):
         known = _rotate(known, authority)
-        known = keys.retire(GRANT, known, authority)
+        known = handover.retire(GRANT, known, authority)
 
     assert keys.current(GRANT, known) == f'{GRANT.entity}-r{times}'
     mine = [n for n in authority.entities if n.startswith(GRANT.entity)]
@@ -276,16 +277,16 @@ def test_successors_are_numbered(times: int) -> None:
 
 @pytest.mark.parametrize('name', ['client.a', 'client.a-r', 'client.a-rx1'])
 def test_names_that_only_look_like_successors_get_one(name: str) -> None:
-    assert keys.successor(name) == f'{name}-r1'
+    assert handover.successor(name) == f'{name}-r1'
 
 
 def test_revoked_key_is_gone_with_all_before_it() -> None:
     authority = authorities.FakeAuthority()
     known = _rotate(_issue(rings.Known(), authority), authority)
 
-    known = keys.give_up(GRANT, known)
+    known = handover.give_up(GRANT, known)
     assert GRANT.entity not in known.entities
-    known = keys.retire(GRANT, known, authority)
+    known = handover.retire(GRANT, known, authority)
 
     assert not [n for n in authority.entities if n.startswith(GRANT.entity)]
     other = WANTED[1].entity
