@@ -46,7 +46,7 @@ from glance.cmd import manage
 sys.argv[0] = 'glance-manage'
 sys.exit(manage.main())
 """
-DEBIAN_SERVER = """
+_DEBIAN_SERVER = """
 import sys
 sys.path.append({top!r})
 import lab.sqlite_begin
@@ -91,8 +91,8 @@ class Glance(service.Service):
     def daemons(self) -> tuple[processes.Daemon, ...]:
         """Give the server of the flavour."""
         if self.is_debian:
-            conf = ('--config-file', str(self.conf))
-            code = DEBIAN_SERVER.format(top=str(lab_state.TOP))
+            conf = [f'--config-file={path}' for path in self._conf_files()]
+            code = _DEBIAN_SERVER.format(top=str(lab_state.TOP))
             server = self._debian(code, *conf)
             return (self.daemon('server', *server),)
         return (
@@ -137,6 +137,10 @@ class Glance(service.Service):
         return http.version_problem(f'{self.url}/versions')
 
     # -- configuration ----------------------------------------------------
+
+    def _conf_files(self) -> tuple[Path, ...]:
+        """Give the files that the server reads; later ones win."""
+        return (self.conf,)
 
     def _options(self) -> dict[str, dict[str, object]]:
         return {

@@ -15,20 +15,13 @@ They share its database, its stores and its users, as the hosts of a real
 cloud do; staging is their own.
 """
 
-from pathlib import Path
-import shutil
-import threading
-
 from lab import deployment
-from lab import glance as lab_glance
-from lab import keystone as lab_keystone
 from lab import ports
-from lab import rabbitmq as lab_rabbitmq
-from lab import sqlite
+from tests import extra_glances
 from tests.fakes import glance as fake_glance
 
 
-class ApiHost(lab_glance.Glance):
+class ApiHost(extra_glances.ExtraGlance):
     """One more host of the flavour the lab has.
 
     :param number: tells it from the others
@@ -40,32 +33,10 @@ class ApiHost(lab_glance.Glance):
         number: int,
         settings: fake_glance.Settings,
     ) -> None:
-        cancelled = threading.Event()
-        super().__init__(
-            lab.state,
-            cancelled,
-            lab_keystone.Keystone(lab.state, cancelled),
-            lab_rabbitmq.RabbitMQ(lab.state, cancelled),
-            [lab.cluster(site) for site in lab.sites],
-        )
-        self._main = self.directory
+        clusters = [lab.cluster(site) for site in lab.sites]
+        port = ports.choose(1, ())
+        super().__init__(lab, f'glance-host-{number}', port, clusters)
         self._settings = settings
-        self.name = f'glance-host-{number}'
-        self.directory = lab.state.service_directory(self.name)
-        self.port = ports.choose(1, ())
-
-    def initialise(self) -> None:
-        """Leave the tables alone: they are those of the first host."""
-
-    def _debian_paste_file(self) -> Path:
-        """Use what the lab's own has unpacked: no package is fetched."""
-        paste = 'usr/share/glance-common/glance-api-paste.ini'
-        return self._main / 'glance-common' / paste
-
-    def remove(self) -> None:
-        """End it, and remove its files."""
-        self.stop()
-        shutil.rmtree(self.directory)
 
     def _options(self) -> dict[str, dict[str, object]]:
         options = super()._options()
@@ -78,6 +49,4 @@ class ApiHost(lab_glance.Glance):
             'enabled_import_methods': f'[{methods}]',
             'enabled_backends': ','.join(f'{site}:rbd' for site in enabled),
         }
-        database = self._main / 'data' / 'glance.db'
-        options['database'] = sqlite.options(database)
         return options

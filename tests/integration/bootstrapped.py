@@ -21,21 +21,13 @@ import contextlib
 import json
 import os
 from pathlib import Path
-import shutil
 import subprocess
 import sys
-import threading
 from typing import Any
 
 from lab import deployment
-from lab import glance as lab_glance
-from lab import gunicorn
-from lab import keystone as lab_keystone
 from lab import ports
-from lab import processes
-from lab import rabbitmq as lab_rabbitmq
-from lab import sqlite
-from lab import state as lab_state
+from tests import extra_glances
 
 METHODS = ['glance-direct', 'web-download', 'copy-image']
 POOLS = ['images', 'volumes', 'vms']
@@ -51,7 +43,7 @@ _OF_STORES = frozenset((
 _SECOND_FILE = 'glance-image-import.conf'
 
 
-class SiteGlance(lab_glance.Glance):
+class SiteGlance(extra_glances.ExtraGlance):
     """A site's glance-api: what is rendered, and the lab's for the rest.
 
     :param rendered: the file with its stores
@@ -60,22 +52,8 @@ class SiteGlance(lab_glance.Glance):
     def __init__(
         self, lab: deployment.Lab, site: str, port: int, rendered: Path
     ) -> None:
-        cancelled = threading.Event()
-        super().__init__(
-            lab.state,
-            cancelled,
-            lab_keystone.Keystone(lab.state, cancelled),
-            lab_rabbitmq.RabbitMQ(lab.state, cancelled),
-            [],
-        )
-        self._main = self.directory
+        super().__init__(lab, f'glance-of-{site}', port, ())
         self._rendered = rendered
-        self.name = f'glance-of-{site}'
-        self.directory = lab.state.service_directory(self.name)
-        self.port = port
-
-    def initialise(self) -> None:
-        """Leave the tables alone: they are those of the lab's Glance."""
 
     def configure(self) -> bool:
         """Lay the rendered file beside the other."""
@@ -87,35 +65,12 @@ class SiteGlance(lab_glance.Glance):
         path.write_text(text)
         return True
 
-    def daemons(self) -> tuple[processes.Daemon, ...]:
-        """Have both files read, by either flavour."""
-        if not self.is_debian:
-            return (
-                self.daemon(
-                    'server',
-                    gunicorn.program('gunicorn'),
-                    environment={'OS_GLANCE_CONFIG_DIR': str(self.directory)},
-                ),
-            )
-        conf = ('--config-file', str(self.conf))
-        second = ('--config-file', str(self.directory / _SECOND_FILE))
-        code = lab_glance.DEBIAN_SERVER.format(top=str(lab_state.TOP))
-        return (self.daemon('server', *self._debian(code, *conf, *second)),)
-
-    def remove(self) -> None:
-        """End it, and remove its files."""
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _debian_paste_file(self) -> Path:
-        """Use what the lab's own has unpacked: no package is fetched."""
-        paste = 'usr/share/glance-common/glance-api-paste.ini'
-        return self._main / 'glance-common' / paste
+    def _conf_files(self) -> tuple[Path, ...]:
+        """Have both read; by gunicorn they are, wherever they lie so."""
+        return (*super()._conf_files(), self.directory / _SECOND_FILE)
 
     def _options(self) -> dict[str, dict[str, object]]:
         options = super()._options()
-        database = self._main / 'data' / 'glance.db'
-        options['database'] = sqlite.options(database)
         kept = options['DEFAULT'].items()
         options['DEFAULT'] = {k: v for k, v in kept if k not in _OF_STORES}
         del options['paste_deploy']['flavor']

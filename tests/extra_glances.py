@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""More glance-apis of a lab, beside its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+import shutil
+import threading
+
+from lab import ceph
+from lab import deployment
+from lab import glance as lab_glance
+from lab import keystone as lab_keystone
+from lab import rabbitmq as lab_rabbitmq
+from lab import sqlite
+
+
+class ExtraGlance(lab_glance.Glance):
+    """One more, of the flavour the lab has, with the same database and users.
+
+    Staging is its own.
+    """
+
+    def __init__(
+        self,
+        lab: deployment.Lab,
+        name: str,
+        port: int,
+        clusters: Sequence[ceph.Ceph],
+    ) -> None:
+        cancelled = threading.Event()
+        super().__init__(
+            lab.state,
+            cancelled,
+            lab_keystone.Keystone(lab.state, cancelled),
+            lab_rabbitmq.RabbitMQ(lab.state, cancelled),
+            clusters,
+        )
+        self._main = self.directory
+        self.name = name
+        self.directory = lab.state.service_directory(name)
+        self.port = port
+
+    def initialise(self) -> None:
+        """Leave the tables alone: they are those of the first."""
+
+    def remove(self) -> None:
+        """End it, and remove its files."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _options(self) -> dict[str, dict[str, object]]:
+        database = self._main / 'data' / 'glance.db'
+        return {**super()._options(), 'database': sqlite.options(database)}
+
+    def _debian_paste_file(self) -> Path:
+        """Use what the first has unpacked: no package is fetched."""
+        paste = 'usr/share/glance-common/glance-api-paste.ini'
+        return self._main / 'glance-common' / paste
