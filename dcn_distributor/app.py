@@ -14,24 +14,22 @@
 from collections.abc import Callable
 import dataclasses
 import time
-from typing import Any
 
 from oslo_config import cfg
 
 from dcn_distributor import conf as configuration
+from dcn_distributor.bootstrap import trials
 from dcn_distributor.clients import glance
 from dcn_distributor.clients.bus import control
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.conf import placement
 from dcn_distributor.conf import sites
 from dcn_distributor.core import authorities
-from dcn_distributor.core import cephx
 from dcn_distributor.core import choosing
 from dcn_distributor.core import images
 from dcn_distributor.core import policies
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites as core_sites
-from dcn_distributor.core import stacks
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines import copy_image
@@ -98,37 +96,11 @@ def connect_authority(admin_conf: str) -> authorities.Authority:
     return authority.Authority(admin_conf)
 
 
-class KeyTrials:
-    """bootstrap.verification.Keys; rados is loaded for the first."""
+def key_trials() -> trials.Keys:
+    """Give what tries keys; rados is loaded for that."""
+    from dcn_distributor.clients.ceph import trials as ceph_trials
 
-    @staticmethod
-    def _module() -> Any:
-        from dcn_distributor.clients.ceph import trials
-
-        return trials
-
-    def try_pool(
-        self, ceph: stacks.Ceph, entity: cephx.Entity, pool: str
-    ) -> None:
-        """See Keys."""
-        self._module().try_pool(ceph, entity, pool)
-
-    def try_secret(self, ceph: stacks.Ceph, entity: cephx.Entity) -> None:
-        """See Keys."""
-        self._module().try_secret(ceph, entity)
-
-    def read_copy(
-        self,
-        ceph: stacks.Ceph,
-        entity: cephx.Entity,
-        pool: str,
-        image_id: images.ImageId,
-    ) -> tuple[str, bool]:
-        """See Keys."""
-        found: tuple[str, bool] = self._module().read_copy(
-            ceph, entity, pool, image_id
-        )
-        return found
+    return ceph_trials
 
 
 def build_agent(

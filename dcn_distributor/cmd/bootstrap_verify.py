@@ -23,6 +23,8 @@ from cliff import lister
 from oslo_config import cfg
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import copy_trials
+from dcn_distributor.bootstrap import trials
 from dcn_distributor.bootstrap import verification
 from dcn_distributor.cmd import bootstrapping
 from dcn_distributor.cmd import cli
@@ -120,18 +122,18 @@ class Verify(lister.Lister):  # type: ignore[misc]
         cloud: stacks.Cloud,
         ring: rings.Ring,
         parsed_args: argparse.Namespace,
-    ) -> Iterator[verification.Finding]:
+    ) -> Iterator[trials.Finding]:
         # It imports all that an agent is made of.
         from dcn_distributor import app
 
         checks = parsed_args.check or CHECKS
         chosen = bootstrapping.chosen(cloud, parsed_args)
-        keys = app.KeyTrials()
+        keys = app.key_trials()
         if 'keys' in checks:
             yield from verification.pairs(cloud, ring, chosen, keys)
         if not {'glance', 'copies'} & set(checks):
             return
-        around = verification.Surroundings(
+        around = trials.Surroundings(
             keys,
             self._connector(),
             functools.partial(_waiter, parsed_args.timeout),
@@ -139,11 +141,11 @@ class Verify(lister.Lister):  # type: ignore[misc]
         if 'glance' in checks:
             yield from verification.glances(cloud, chosen, around)
         if 'copies' in checks:
-            yield from verification.copies(
+            yield from copy_trials.copies(
                 cloud, ring, chosen, around, _data(parsed_args.size)
             )
 
-    def _connector(self) -> Callable[[stacks.Site], verification.Glance]:
+    def _connector(self) -> Callable[[stacks.Site], trials.Glance]:
         # They take long to be imported, and need not for --help.
         from dcn_distributor.clients import glance
         from dcn_distributor.clients import glance_trials
@@ -151,12 +153,12 @@ class Verify(lister.Lister):  # type: ignore[misc]
         conf: cfg.ConfigOpts
         conf, _ = self.app.read_configuration(glance.register_opts)
 
-        def connect(site: stacks.Site) -> verification.Glance:
+        def connect(site: stacks.Site) -> trials.Glance:
             return glance_trials.connect(conf, site.glance.url)
 
         return connect
 
-    def _tell(self, finding: verification.Finding) -> None:
+    def _tell(self, finding: trials.Finding) -> None:
         """Say how far it is, to somebody who waits at a terminal."""
         if self.app.stderr.isatty():
             result = 'ok' if finding.is_good else 'FAILED'

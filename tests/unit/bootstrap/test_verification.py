@@ -16,6 +16,8 @@ import dataclasses
 import hashlib
 
 from dcn_distributor import exceptions
+from dcn_distributor.bootstrap import copy_trials
+from dcn_distributor.bootstrap import trials
 from dcn_distributor.bootstrap import verification
 from dcn_distributor.core import cephx
 from dcn_distributor.core import images
@@ -44,7 +46,7 @@ IMAGE = images.Image(
 
 
 class World:
-    """Clusters and Glances in memory: verification's two ports.
+    """Clusters and Glances in memory: the two ports of trials.
 
     :ivar copies: what lies in each store
     :ivar lost: stores whose copies are other bytes
@@ -71,12 +73,12 @@ class World:
     def try_pool(
         self, ceph: stacks.Ceph, entity: cephx.Entity, pool: str
     ) -> None:
-        """See verification.Keys."""
+        """See trials.Keys."""
         self.try_secret(ceph, entity)
         self.tried.append((ceph.name, pool))
 
     def try_secret(self, ceph: stacks.Ceph, entity: cephx.Entity) -> None:
-        """See verification.Keys."""
+        """See trials.Keys."""
         known = {e.secret for e in self._of(ceph).entities.values()}
         if ceph.name in self.shut:
             raise exceptions.ClusterUnavailable(f'{ceph.name}: no answer')
@@ -90,7 +92,7 @@ class World:
         pool: str,
         image_id: images.ImageId,
     ) -> tuple[str, bool]:
-        """See verification.Keys."""
+        """See trials.Keys."""
         self.try_secret(ceph, entity)
         store = images.StoreId(ceph.name)
         if store not in self.copies:
@@ -123,9 +125,9 @@ class World:
 
         return wait
 
-    def around(self) -> verification.Surroundings:
+    def around(self) -> trials.Surroundings:
         """Give both."""
-        return verification.Surroundings(self, self.glance, self.waiter)
+        return trials.Surroundings(self, self.glance, self.waiter)
 
 
 @dataclasses.dataclass
@@ -136,7 +138,7 @@ class Glance:
     site: stacks.Site
 
     def stores(self) -> frozenset[images.StoreId]:
-        """See verification.Glance."""
+        """See trials.Glance."""
         more = self.world.more_stores.get(self.site.name, set())
         return frozenset(
             [s.store for s in CLOUD.stores_of(self.site)]
@@ -144,38 +146,38 @@ class Glance:
         )
 
     def import_methods(self) -> frozenset[str]:
-        """See verification.Glance."""
+        """See trials.Glance."""
         usual = set(CLOUD.import_methods)
         return frozenset(self.world.methods.get(self.site.name, usual))
 
     def create(self, name: str) -> images.ImageId:
-        """See verification.Glance."""
+        """See trials.Glance."""
         return IMAGE.id
 
     def upload(self, image_id: images.ImageId, data: bytes) -> None:
-        """See verification.Glance."""
+        """See trials.Glance."""
         self.world.bring(CLOUD.central.store, data)
 
     def stage(self, image_id: images.ImageId, data: bytes) -> None:
-        """See verification.Glance."""
+        """See trials.Glance."""
         self.world.staged = data
 
     def import_staged(
         self, image_id: images.ImageId, stores: tuple[images.StoreId, ...]
     ) -> None:
-        """See verification.Glance."""
+        """See trials.Glance."""
         for store in stores:
             self.world.bring(store, self.world.staged)
 
     def copy_to_stores(
         self, image_id: images.ImageId, stores: tuple[images.StoreId, ...]
     ) -> None:
-        """See verification.Glance."""
+        """See trials.Glance."""
         for store in stores:
             self.world.bring(store, self.world.copies[CLOUD.central.store])
 
     def get(self, image_id: images.ImageId) -> images.Image:
-        """See verification.Glance."""
+        """See trials.Glance."""
         return dataclasses.replace(
             IMAGE,
             stores=frozenset(self.world.copies),
@@ -183,16 +185,16 @@ class Glance:
         )
 
     def delete(self, image_id: images.ImageId) -> None:
-        """See verification.Glance."""
+        """See trials.Glance."""
         self.world.copies.clear()
         self.world.deleted += 1
 
 
-def _all(world: World) -> list[verification.Finding]:
+def _all(world: World) -> list[trials.Finding]:
     return [
         *verification.pairs(CLOUD, RING, CLOUD.sites, world),
         *verification.glances(CLOUD, CLOUD.sites, world.around()),
-        *verification.copies(CLOUD, RING, CLOUD.sites, world.around(), DATA),
+        *copy_trials.copies(CLOUD, RING, CLOUD.sites, world.around(), DATA),
     ]
 
 
