@@ -276,6 +276,12 @@ class Ceph(service.Service):
             # A sparse file: it takes from the disk what was written.
             'bluestore_block_size': OSD_BYTES,
             'bluestore_fsck_on_mkfs': 'false',
+            # A lease of reads, in units of 20 s, that outlives the lab: a
+            # group of one OSD whose lease ran out, because it was frozen or
+            # had to wait for a processor, never finds it renewed, and its
+            # clients wait for ever (https://tracker.ceph.com/issues/80404).
+            # There is no other OSD that such a lease could protect from.
+            'osd_pool_default_read_lease_ratio': 50_000,
         }
 
     # -- keys -------------------------------------------------------------

@@ -602,16 +602,6 @@ def test_image_of_a_tebibyte_costs_what_it_holds(here: Here) -> None:
 
 @contextlib.contextmanager
 def _frozen(here: Here) -> Iterator[None]:
-    # An OSD without peers that was halted for longer than its lease on a
-    # placement group (16 s) may wait for ever to be allowed to read from it:
-    # 'laggy'. The lease is renewed every eight seconds.
-    here.command(
-        prefix='osd pool set',
-        pool=here.site.pool,
-        var='read_lease_interval',
-        val='3600',
-    )
-    waiting.passes(9)
     service = here.lab.service(f'ceph-{here.name}')
     service.freeze()
     try:
