@@ -17,6 +17,7 @@ release (tripleo: CephExternalMultiConfig, ceph_conf_overrides).
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from dcn_distributor.bootstrap import ini
 from dcn_distributor.core import cephx
@@ -27,6 +28,12 @@ from dcn_distributor.core import sites
 from dcn_distributor.core import stacks
 
 AGENT = 'agent'
+# The limits of librados: to connect, to ask a monitor, to ask an OSD.
+_TIMEOUTS = (
+    'client_mount_timeout',
+    'rados_mon_op_timeout',
+    'rados_osd_op_timeout',
+)
 
 
 def render(
@@ -55,12 +62,24 @@ def render(
     return tuple(files)
 
 
-def conf(ceph: stacks.Ceph, keyring: str, etc: str) -> str:
-    """Write the ceph.conf of a client."""
+def conf(
+    ceph: stacks.Ceph,
+    keyring: str,
+    etc: str,
+    timeouts_s: Mapping[str, int] | None = None,
+) -> str:
+    """Write the ceph.conf of a client.
+
+    `timeouts_s` says, by entity, how long it waits for the cluster.
+    """
     return ini.write(
         {
             'global': {'fsid': ceph.fsid, 'mon_host': ceph.mon_host},
             'client': {'keyring': f'{etc}/{keyring}'},
+            **{
+                entity: dict.fromkeys(_TIMEOUTS, timeout_s)
+                for entity, timeout_s in (timeouts_s or {}).items()
+            },
         }
     )
 
@@ -87,14 +106,16 @@ def _pair(
     assert ceph is not None
     assert entity is not None
     directory = f'{directory}/etc/ceph'
+    # Whoever was not told of a successor yet still finds the old one.
+    entities = [entity, *ring.retiring(grant)]
+    # The agent has its own ways with clusters that hang.
+    timeout_s = cloud.glance_timeout_s if grant.user == cloud.user else 0
+    timeouts_s = {each.name: timeout_s for each in entities if timeout_s}
     # It keeps its name when the key is rotated.
     keyring = keyring_name(ceph, grant.entity)
     yield renderings.File(
-        f'{directory}/{ceph.name}.conf', conf(ceph, keyring, etc)
+        f'{directory}/{ceph.name}.conf', conf(ceph, keyring, etc, timeouts_s)
     )
     yield renderings.File(
-        f'{directory}/{keyring}',
-        # Whoever was not told of a successor yet still finds the old one.
-        cephx.keyring([entity, *ring.retiring(grant)]),
-        is_secret=True,
+        f'{directory}/{keyring}', cephx.keyring(entities), is_secret=True
     )

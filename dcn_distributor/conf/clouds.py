@@ -157,6 +157,7 @@ def _cloud(file: sites_file.File) -> stacks.Cloud:
             rhoso.ssh_key,
             rhoso.domain,
         ),
+        whole.rados_timeout,
     )
 
 

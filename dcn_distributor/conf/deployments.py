@@ -202,6 +202,7 @@ class Cloud(schema.Model):
     """What holds for all sites."""
 
     user: _User = 'openstack'
+    rados_timeout: _Count | None = None
     import_methods: schema.OneOrMore[_ImportMethod] = (
         'glance-direct',
         'web-download',

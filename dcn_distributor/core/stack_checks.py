@@ -216,6 +216,13 @@ def _users(cloud: stacks.Cloud) -> Iterator[Problem]:
     for site, ceph in cloud.clusters():
         if ceph.agent_user == _ADMIN:
             yield Problem((*site_path(site), 'cluster', 'user'), why)
+    if cloud.user == stacks.SHARED_USER and cloud.rados_timeout_s:
+        yield Problem(
+            ('deploy', 'rados_timeout'),
+            f'the user {cloud.user} is also that of instances, which would '
+            'see I/O errors once their cluster hangs for longer: leave this '
+            "out, or give Glance a user of its own ('deploy.user')",
+        )
 
 
 def _urls(cloud: stacks.Cloud) -> Iterator[Problem]:

@@ -24,6 +24,9 @@ from dcn_distributor.core import cephx
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
 
+# The user that Nova and Cinder have, too, as deployment tools make it.
+SHARED_USER = 'openstack'
+
 
 class Kind(enum.Enum):
     """What the nodes of a stack are for."""
@@ -213,6 +216,8 @@ class Cloud:
     :ivar user: the cephx user, without ``client.``, that a site has at
         other clusters, and Glance everywhere
     :ivar import_methods: of every glance-api
+    :ivar rados_timeout_s: how long Glance waits for a cluster; 0 for ever,
+        None for what suits the user
     """
 
     sites: tuple[Site, ...]
@@ -220,6 +225,7 @@ class Cloud:
     import_methods: tuple[str, ...]
     tripleo: Tripleo = Tripleo()
     rhoso: Rhoso = Rhoso()
+    rados_timeout_s: int | None = None
 
     @property
     def central(self) -> Site:
@@ -230,6 +236,18 @@ class Cloud:
     def edges(self) -> tuple[Site, ...]:
         """All others."""
         return self.sites[1:]
+
+    @property
+    def glance_timeout_s(self) -> int:
+        """How long Glance waits for a cluster; 0 for ever.
+
+        Without a limit each operation on a cluster that hangs keeps a thread
+        of Glance. The user that instances have, too, must not have one: they
+        would see an I/O error instead of a pause.
+        """
+        if self.rados_timeout_s is not None:
+            return self.rados_timeout_s
+        return 0 if self.user == SHARED_USER else 30
 
     def site(self, name: str) -> Site:
         """One of them. Raises KeyError."""
