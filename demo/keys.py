@@ -18,14 +18,16 @@ of its own.
 
 import itertools
 
-from lab import ceph
 from lab import deployment
 
 _ENTITY = 'client.glance'
-_READING = {
-    **ceph.ENTITIES[_ENTITY],
-    'osd': 'profile rbd-read-only pool=images',
+# As `dcn-distributor bootstrap` issues it.
+_USUAL = {
+    'mgr': 'allow *',
+    'mon': 'profile rbd',
+    'osd': 'profile rbd pool=images',
 }
+_READING = {**_USUAL, 'osd': 'profile rbd-read-only pool=images'}
 
 
 class GlanceKey:
@@ -33,7 +35,7 @@ class GlanceKey:
 
     def __init__(self, lab: deployment.Lab, site: str) -> None:
         self.site = site
-        self._conf = lab.ceph_conf(site)
+        self._cluster = lab.cluster(site)
 
     def narrow(self) -> None:
         """Let Glance read only."""
@@ -41,10 +43,10 @@ class GlanceKey:
 
     def restore(self) -> None:
         """Let Glance do what it may usually."""
-        self._allow(ceph.ENTITIES[_ENTITY])
+        self._allow(_USUAL)
 
     def _allow(self, caps: dict[str, str]) -> None:
-        with ceph.Connection(self._conf) as cluster:
+        with self._cluster.connected() as cluster:
             cluster.command(
                 {
                     'prefix': 'auth caps',

@@ -14,6 +14,7 @@
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
+from pathlib import Path
 import signal
 import sys
 import time
@@ -27,11 +28,12 @@ from lab import state as lab_state
 _ABOUT = """\
 A whole DCN deployment on this machine, from real servers: RabbitMQ,
 Keystone, Glance with one RBD store for each site, and one Ceph cluster for
-each site. Everything listens on 127.0.0.1 only, or behind a link of its own.
+each site, with the keys and stores that `dcn-distributor bootstrap` makes.
+Everything listens on 127.0.0.1 only, or behind a link of its own.
 """
 _DETAILS = """\
 services: rabbitmq, keystone, glance, ceph-SITE for each site, and link-SITE
-for each link.
+for each link; glance-SITE for each site, if the lab is --like a file.
 
 environment:
   DCN_LAB_DIR            where the lab lives (default: .lab in the checkout);
@@ -47,6 +49,7 @@ exit codes: 0 done; 1 failed, or (ps) not everything is well; 2 wrong usage;
 examples:
   tools/lab up                        central and two edge sites
   tools/lab up --site far-north       central and this one
+  tools/lab up --like etc/dcn_distributor/sites-multi-ceph.yaml.sample
   tools/lab up --link dcn1=50ms,1Gbit  the cluster of dcn1 behind a WAN
   tools/lab stop link-dcn1            cut it; start heals it
   eval "$(tools/lab env)"             then, say, glance image-list
@@ -126,6 +129,14 @@ def _add_up(
         'is always a central one. On a lab that exists it adds a site',
     )
     up.add_argument(
+        '--like',
+        metavar='FILE',
+        type=Path,
+        help='a sites.yaml, such as the samples: have its sites, clusters '
+        'and Glances, one at each site, with keys and files as bootstrap '
+        'makes them. --site adds one that is like the first',
+    )
+    up.add_argument(
         '--glance',
         choices=lab_state.FLAVOURS,
         default='',
@@ -160,6 +171,7 @@ def _up(options: argparse.Namespace) -> int:
         glance=options.glance,
         manager=options.mgr,
         links=dict(_link(text) for text in options.link),
+        like=options.like,
         report=report,
     )
     lab.up()

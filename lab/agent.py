@@ -11,7 +11,6 @@
 # under the License.
 """The agent's configuration for this lab; the agent itself is not ours."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from lab import files
@@ -20,7 +19,6 @@ from lab import keystone
 from lab import ports
 from lab import state as lab_state
 
-_REGIONS = ('north', 'south', 'east', 'west')
 _PLACEMENT = """\
 version: 1
 policies:
@@ -31,24 +29,26 @@ policies:
 
 
 def configure(
-    state: lab_state.State,
-    transport_url: str,
-    ceph_confs: Mapping[str, str],
-) -> Path:
-    """Write agent.conf, sites.yaml and placement.yaml; give the first.
+    state: lab_state.State, transport_url: str, sites: str
+) -> tuple[Path, Path]:
+    """Write agent.conf and admin.conf with their YAML files; give the two.
 
-    `ceph_confs` names, by site, the ceph.conf with the agent's keyring.
+    admin.conf is for commands that may upload images, too: `bootstrap verify`.
 
-    The two YAML files are for people to edit: placement.yaml is written
-    once, sites.yaml again only when the sites of the lab change.
+    placement.yaml is for people to edit, and written once; sites.yaml is the
+    lab's.
     """
     directory = files.private_directory(state.directory / 'agent')
-    files.write_private(directory / 'sites.yaml', _sites(state, ceph_confs))
+    files.write_private(directory / 'sites.yaml', sites)
     if not (directory / 'placement.yaml').exists():
         files.write_private(directory / 'placement.yaml', _PLACEMENT)
-    path = directory / 'agent.conf'
-    files.write_private(path, files.ini(_options(state, transport_url)))
-    return path
+    paths = directory / 'agent.conf', directory / 'admin.conf'
+    users = ('dcn-distributor', 'service'), ('admin', 'admin')
+    for path, (user, project) in zip(paths, users, strict=True):
+        options = _options(state, transport_url)
+        options['glance'] = _user(state, user, project)
+        files.write_private(path, files.ini(options))
+    return paths
 
 
 def _options(
@@ -62,36 +62,21 @@ def _options(
             'placement_file': directory / 'placement.yaml',
             'debug': 'false',
         },
-        'glance': {
-            'auth_type': 'password',
-            'auth_url': f'http://{ports.LOOPBACK}:{state.port("keystone")}/v3',
-            'username': 'dcn-distributor',
-            'password': state.passwords['dcn-distributor'],
-            'user_domain_name': keystone.DOMAIN,
-            'project_name': 'service',
-            'project_domain_name': keystone.DOMAIN,
-            'interface': 'public',
-            'region_name': keystone.REGION,
-        },
         'oslo_messaging_rabbit': glance.MESSAGING,
     }
 
 
-def _sites(state: lab_state.State, ceph_confs: Mapping[str, str]) -> str:
-    central = lab_state.CENTRAL
-    lines = [
-        'version: 1',
-        'central:',
-        f'  store: {central}',
-        f'  cluster: {{conf: {ceph_confs[central]}}}',
-        'sites:' if state.edges else 'sites: {}',
-    ]
-    for number, site in enumerate(state.edges):
-        region = _REGIONS[number % len(_REGIONS)]
-        lines += [
-            f'  {site}:',
-            f'    store: {site}',
-            f'    labels: {{tier: edge, region: {region}}}',
-            f'    cluster: {{conf: {ceph_confs[site]}}}',
-        ]
-    return '\n'.join(lines) + '\n'
+def _user(
+    state: lab_state.State, user: str, project: str
+) -> dict[str, object]:
+    return {
+        'auth_type': 'password',
+        'auth_url': f'http://{ports.LOOPBACK}:{state.port("keystone")}/v3',
+        'username': user,
+        'password': state.passwords[user],
+        'user_domain_name': keystone.DOMAIN,
+        'project_name': project,
+        'project_domain_name': keystone.DOMAIN,
+        'interface': 'public',
+        'region_name': keystone.REGION,
+    }

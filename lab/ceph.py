@@ -11,9 +11,10 @@
 # under the License.
 """One Ceph cluster: a monitor, an OSD, and a manager if asked for.
 
-Made by hand, without cephadm and systemd. All keys are made here and given
-to the monitor when it is created, so that none ever stands on a command
-line. cephx stays on.
+Made by hand, without cephadm and systemd. The keys of servers and of
+client.admin are made here and given to the monitor when it is created, so that
+none ever stands on a command line; all others are `bootstrap`'s. cephx stays
+on.
 """
 
 import base64
@@ -21,8 +22,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
+from pathlib import Path
 import shutil
 import struct
 import threading
@@ -44,26 +47,9 @@ OSD_BYTES = 12 << 30
 # An OSD opens four endpoints, each for two versions of the protocol; what
 # is left of the block is for the manager.
 _OSD_PORTS = 10
-# Who may do what. The agent clones nothing and reads no other pool: it
-# copies images into the pool where Glance keeps them. 'profile rbd' of the
-# monitor lets it also blocklist a dead client that holds an image's lock.
-ENTITIES = {
-    'client.admin': {
-        'mon': 'allow *',
-        'osd': 'allow *',
-        'mgr': 'allow *',
-        'mds': 'allow *',
-    },
-    'client.glance': {
-        'mon': 'profile rbd',
-        'osd': 'profile rbd pool=images',
-        'mgr': 'profile rbd pool=images',
-    },
-    'client.dcn-distributor': {
-        'mon': 'profile rbd',
-        'osd': 'profile rbd pool=images',
-    },
-}
+# Who may do everything; all others are bootstrap's.
+ADMIN = 'client.admin'
+_ALL = {'mon': 'allow *', 'osd': 'allow *', 'mgr': 'allow *', 'mds': 'allow *'}
 
 
 class Ceph(service.Service):
@@ -92,14 +78,43 @@ class Ceph(service.Service):
 
     # -- for others -------------------------------------------------------
 
-    def conf(self, entity: str = 'client.admin') -> str:
-        """Give the path of the ceph.conf made for one entity."""
-        return str(self.directory / f'{entity.removeprefix("client.")}.conf')
+    @property
+    def conf(self) -> str:
+        """The path of the ceph.conf of client.admin."""
+        return str(self.directory / 'admin.conf')
 
     @property
     def fsid(self) -> str:
         """The identity of the cluster."""
         return str(self._keys()['fsid'])
+
+    @property
+    def monitors(self) -> str:
+        """Its monitor, as `mon host` has it."""
+        v2 = f'v2:{self._address(self.mon_port)}'
+        v1 = f'v1:{self._address(self.mon_v1_port)}'
+        return f'[{v2},{v1}]'
+
+    def issue(self, wanted: Mapping[str, Mapping[str, str]]) -> Path:
+        """Make entities, as its administrator; give a keyring with them.
+
+        `wanted` are their caps, by their names.
+        """
+        keyring = {}
+        with self.connected() as cluster:
+            for entity, caps in wanted.items():
+                answer = cluster.command(
+                    {
+                        'prefix': 'auth get-or-create',
+                        'entity': entity,
+                        'caps': [*itertools.chain(*caps.items())],
+                        'format': 'json',
+                    }
+                )
+                keyring[entity] = {'key': json.loads(answer)[0]['key']}
+        path = self.directory / 'issued.keyring'
+        files.write_private(path, files.ini(keyring))
+        return path
 
     # -- as a service -----------------------------------------------------
 
@@ -124,12 +139,9 @@ class Ceph(service.Service):
             self.directory / 'ceph.conf', files.ini(self._server_options())
         )
         self._write_keyring('mgr.x')
-        for entity in ENTITIES:
-            keyring = self._write_keyring(entity)
-            files.write_private(
-                self.directory / f'{entity.removeprefix("client.")}.conf',
-                files.ini({'global': self._client_options(entity, keyring)}),
-            )
+        keyring = self._write_keyring(ADMIN)
+        options = {**self._common_options(), 'keyring': keyring}
+        files.write_private(Path(self.conf), files.ini({'global': options}))
         return changed
 
     def initialise(self) -> None:
@@ -200,29 +212,15 @@ class Ceph(service.Service):
         return f'{self._host}:{port}'
 
     def _common_options(self) -> dict[str, object]:
-        v2 = f'v2:{self._address(self.mon_port)}'
-        v1 = f'v1:{self._address(self.mon_v1_port)}'
         return {
             'fsid': self.fsid,
-            'mon_host': f'[{v2},{v1}]',
+            'mon_host': self.monitors,
             'auth_cluster_required': 'cephx',
             'auth_service_required': 'cephx',
             'auth_client_required': 'cephx',
             'log_to_file': 'false',
             'run_dir': self.run_directory,
         }
-
-    def _client_options(self, entity: str, keyring: str) -> dict[str, object]:
-        options = {**self._common_options(), 'keyring': keyring}
-        seconds = self.state.rados_timeout_s
-        if entity != 'client.admin' and seconds:
-            # A cluster that hangs must fail an operation, not hold a thread
-            # of Glance or of the agent for ever: so they are set in the
-            # field, too.
-            options['rados_mon_op_timeout'] = seconds
-            options['rados_osd_op_timeout'] = seconds
-            options['client_mount_timeout'] = seconds
-        return options
 
     def _server_options(self) -> dict[str, dict[str, object]]:
         socket = self.run_directory / f'{self.site}-$type.$id.asok'
@@ -289,7 +287,7 @@ class Ceph(service.Service):
     def _keys(self) -> dict[str, str]:
         path = self.directory / 'keys.json'
         if not path.exists():
-            names = ('mon.', 'osd.0', 'mgr.x', *ENTITIES)
+            names = ('mon.', 'osd.0', 'mgr.x', ADMIN)
             keys = {name: _new_key() for name in names}
             keys['fsid'] = str(uuid.uuid4())
             keys['osd-uuid'] = str(uuid.uuid4())
@@ -313,7 +311,7 @@ class Ceph(service.Service):
                 'osd': 'allow *',
                 'mds': 'allow *',
             },
-            **ENTITIES,
+            ADMIN: _ALL,
         }
         return files.ini(
             {
@@ -334,7 +332,7 @@ class Ceph(service.Service):
         files.write_private(
             data / 'keyring', files.ini({'osd.0': {'key': keys['osd.0']}})
         )
-        with self._connected() as cluster:
+        with self.connected() as cluster:
             cluster.command(
                 {'prefix': 'osd new', 'uuid': keys['osd-uuid']},
                 json.dumps({'cephx_secret': keys['osd.0']}).encode(),
@@ -347,17 +345,18 @@ class Ceph(service.Service):
         (data / 'ready').touch()
 
     def _make_pools(self) -> None:
-        with self._connected() as cluster:
+        with self.connected() as cluster:
             for pool in POOLS:
                 cluster.command({'prefix': 'osd pool create', 'pool': pool})
             for pool in POOLS:
                 cluster.initialise_pool(pool)
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator['Connection']:
+    def connected(self) -> Iterator['Connection']:
+        """Connect as client.admin. Raises LabError."""
         known = _bindings('rados').Error, _bindings('rbd').Error
         try:
-            with Connection(self.conf()) as cluster:
+            with Connection(self.conf) as cluster:
                 yield cluster
         except known as exc:
             raise errors.LabError(f'{self.name}: Ceph said: {exc}') from exc

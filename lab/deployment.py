@@ -22,21 +22,22 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from concurrent import futures
 import contextlib
-import dataclasses
 from pathlib import Path
 import shlex
 import shutil
 import signal
 import threading
 import time
-from typing import Any
 from typing import TypeVar
 
 from lab import agent
+from lab import bootstrap
 from lab import ceph
+from lab import credentials as lab_credentials
 from lab import errors
 from lab import files
 from lab import glance as lab_glance
+from lab import handle
 from lab import keystone as lab_keystone
 from lab import link as lab_link
 from lab import link_devices
@@ -45,42 +46,18 @@ from lab import processes
 from lab import rabbitmq as lab_rabbitmq
 from lab import service as lab_service
 from lab import state as lab_state
+from lab import topology
 
 _Kind = TypeVar('_Kind', bound=lab_service.Service)
 Report = Callable[[str], None]
 _PROJECTS = {'admin': 'admin', 'demo': 'demo', 'dcn-distributor': 'service'}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a user of the lab logs in with."""
-
-    auth_url: str
-    username: str
-    password: str = dataclasses.field(repr=False)
-    project_name: str
-    user_domain_name: str = lab_keystone.DOMAIN
-    project_domain_name: str = lab_keystone.DOMAIN
-    region_name: str = lab_keystone.REGION
-
-    def session(self) -> Any:
-        """Give a keystoneauth1 session of this user."""
-        from keystoneauth1 import session
-        from keystoneauth1.identity import v3
-
-        values = dataclasses.asdict(self)
-        del values['region_name']
-        return session.Session(auth=v3.Password(**values))
-
-    def token(self) -> str:
-        """Give a fresh token, for plain HTTP."""
-        return lab_keystone.get_token(
-            self.auth_url, self.username, self.project_name, self.password
-        )
-
-
 class Lab:
-    """A deployment in one directory."""
+    """A deployment in one directory.
+
+    :param like: a sites.yaml whose sites, clusters and Glances it has
+    """
 
     def __init__(
         self,
@@ -90,6 +67,7 @@ class Lab:
         glance: str = '',
         manager: bool = False,
         links: Mapping[str, lab_link.Link] | None = None,
+        like: Path | None = None,
         report: Report = lambda _: None,
     ) -> None:
         self.directory = directory or lab_state.default_directory()
@@ -97,6 +75,7 @@ class Lab:
         self._flavour = glance
         self._manager = manager
         self._links = links or {}
+        self._like = like
         self._report = report
         self._cancelled = threading.Event()
         self._state: lab_state.State | None = None
@@ -115,14 +94,7 @@ class Lab:
                 one.check()
             self.state.save()
             files.private_directory(self.state.run_directory)
-            agent.configure(
-                self.state,
-                self.transport_url,
-                {
-                    site: self.ceph_conf(site, 'client.dcn-distributor')
-                    for site in self.sites
-                },
-            )
+            self._configure_agent()
             before = {n for n, s in self._services.items() if s.alive()}
             self._cancelled.clear()
             try:
@@ -151,7 +123,7 @@ class Lab:
                 self._state = None
                 self._services = {}
 
-    def service(self, name: str) -> 'Handle':
+    def service(self, name: str) -> handle.Handle:
         """Give a service by its name, to be stopped, killed and so on."""
         self._open_or_fail()
         if name not in self._services:
@@ -159,7 +131,7 @@ class Lab:
                 f'no service {name!r} in this lab: there are '
                 f'{", ".join(self._services)}'
             )
-        return Handle(self, self._services[name])
+        return handle.Handle(self.directory, self._services[name])
 
     def status(self) -> list[lab_service.Status]:
         """Look at every service, all at once."""
@@ -173,7 +145,7 @@ class Lab:
         admin = self.credentials('admin')
         clusters = {
             f'LAB_CEPH_CONF_{site.replace("-", "_")}': self.ceph_conf(site)
-            for site in self.sites
+            for site in self.clusters
         }
         return {
             'OS_AUTH_TYPE': 'password',
@@ -192,6 +164,8 @@ class Lab:
             'LAB_GLANCE_URL': self.glance_url,
             'LAB_GLANCE_CONF': str(self.glance_conf),
             'LAB_AGENT_CONF': str(self.agent_conf),
+            'LAB_ADMIN_CONF': str(self.admin_conf),
+            'LAB_BOOTSTRAP': str(self.state.directory / 'bootstrap'),
         }
 
     def exports(self) -> str:
@@ -212,8 +186,13 @@ class Lab:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """All sites, central first; their stores have the same names."""
+        """All sites, central first."""
         return self.state.sites
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The sites that have a cluster: all, unless the lab is like none."""
+        return topology.sites_with_cluster(topology.plan(self.state))
 
     @property
     def transport_url(self) -> str:
@@ -240,9 +219,24 @@ class Lab:
         """The agent's --config-file, with its YAML files beside it."""
         return self.state.directory / 'agent' / 'agent.conf'
 
-    def ceph_conf(self, site: str, entity: str = 'client.admin') -> str:
-        """Give a ceph.conf of a site with the keyring of this entity."""
-        return self.cluster(site).conf(entity)
+    @property
+    def admin_conf(self) -> Path:
+        """The same for commands that need an administrator of images."""
+        return self.state.directory / 'agent' / 'admin.conf'
+
+    def ceph_conf(self, site: str, entity: str = ceph.ADMIN) -> str:
+        """Give a ceph.conf of a site's cluster with an entity's keyring.
+
+        That of client.admin is the cluster's; those of client.glance (at
+        central) and client.dcn-distributor are what bootstrap has rendered.
+        """
+        if entity == ceph.ADMIN:
+            return self.cluster(site).conf
+        name = topology.cluster_name(topology.plan(self.state), site)
+        host = 'agent' if entity == f'client.{topology.AGENT}' else 'central'
+        return str(
+            topology.files_of(self.state, host) / f'etc/ceph/{name}.conf'
+        )
 
     def cluster(self, site: str) -> ceph.Ceph:
         """Give the cluster of a site."""
@@ -252,9 +246,9 @@ class Lab:
         """Give the link to a site, to change its shape."""
         return self._typed(f'link-{site}', link_service.WideAreaLink)
 
-    def credentials(self, user: str = 'admin') -> Credentials:
+    def credentials(self, user: str = 'admin') -> lab_credentials.Credentials:
         """Give what a user logs in with: admin, demo or dcn-distributor."""
-        return Credentials(
+        return lab_credentials.Credentials(
             auth_url=self.keystone_url,
             username=user,
             password=self.state.passwords[user],
@@ -278,12 +272,16 @@ class Lab:
             )
 
     def _settle(self) -> None:
+        edges = self._edges
+        if self._like is not None:
+            edges = (*topology.read(self._like)['sites'], *edges)
         self._state = lab_state.settle(
             self.directory,
-            self._edges,
+            edges,
             self._flavour,
             self._manager,
             self._links,
+            self._like,
         )
         self._make_services(self._state)
 
@@ -295,11 +293,17 @@ class Lab:
             link_service.WideAreaLink(site, state, cancelled)
             for site in state.links
         ]
-        clusters = [ceph.Ceph(site, state, cancelled) for site in state.sites]
-        glance = lab_glance.Glance(
-            state, cancelled, keystone, rabbitmq, clusters
-        )
-        everything = (*links, rabbitmq, keystone, *clusters, glance)
+        planned = topology.plan(state)
+        clusters = [
+            ceph.Ceph(site, state, cancelled)
+            for site in topology.sites_with_cluster(planned)
+        ]
+        with_glance = state.sites if state.like else (lab_state.CENTRAL,)
+        glances = [
+            lab_glance.Glance(state, cancelled, keystone, rabbitmq, site)
+            for site in with_glance
+        ]
+        everything = (*links, rabbitmq, keystone, *clusters, *glances)
         self._services = {one.name: one for one in everything}
 
     def _typed(self, name: str, kind: type[_Kind]) -> _Kind:
@@ -309,24 +313,70 @@ class Lab:
             raise errors.LabError(f'no {name} in this lab')
         return found
 
+    def _configure_agent(self) -> Path:
+        """Write what agent and commands read; give sites.yaml."""
+        planned = topology.plan(self.state)
+        clusters = {
+            site: topology.Cluster(one.conf, one.fsid, one.monitors)
+            for site in topology.sites_with_cluster(planned)
+            for one in [self.cluster(site)]
+        }
+        settled = topology.settle(self.state, planned, clusters)
+        conf, _ = agent.configure(
+            self.state, self.transport_url, topology.write(settled)
+        )
+        return conf.with_name('sites.yaml')
+
+    def _bootstrap(self) -> None:
+        """Issue the keys of clusters, and render what is made with them."""
+        began = time.monotonic()
+        one = bootstrap.Bootstrap(self.state, self._configure_agent())
+        if not one.is_due():
+            return
+        planned = topology.plan(self.state)
+        keyrings = {
+            site: self.cluster(site).issue(topology.entities(planned, site))
+            for site in self.clusters
+            if topology.is_external(planned, site)
+        }
+        one.apply(keyrings)
+        seconds = time.monotonic() - began
+        self._report(f'bootstrap: keys and files made in {seconds:.1f} s')
+
     def _start_all(self) -> None:
         """Start in parallel; Glance last: it looks at the clusters once.
 
         A store that Glance cannot reach when it starts stays read-only
-        until it is started again. Its tables are made meanwhile. The links
-        come first: a cluster starts at the far end of its own.
+        until it is started again. Its tables are made meanwhile, and its keys
+        once there are clusters. The links come first: a cluster starts at the
+        far end of its own.
         """
         glance = self._services['glance']
         links = [self.link(site) for site in self.state.links]
-        for one in links:
-            self._start_one(one)
-        begun: tuple[lab_service.Service, ...] = (glance, *links)
+        for link in links:
+            self._start_one(link)
+        glances = [
+            one
+            for one in self._services.values()
+            if isinstance(one, lab_glance.Glance)
+        ]
+        begun = (*glances, *links)
         others = [s for s in self._services.values() if s not in begun]
         with futures.ThreadPoolExecutor(len(others) + 1) as pool:
             jobs = [pool.submit(self._start_one, one) for one in others]
             jobs.append(pool.submit(glance.prepare))
             self._wait_for(jobs)
+        self._bootstrap()
+        # The first unpacks and makes what all others use.
         self._start_one(glance)
+        with futures.ThreadPoolExecutor(len(glances)) as pool:
+            self._wait_for(
+                [
+                    pool.submit(self._start_one, one)
+                    for one in glances
+                    if one is not glance
+                ]
+            )
 
     def _wait_for(self, jobs: list['futures.Future[None]']) -> None:
         try:
@@ -348,53 +398,6 @@ class Lab:
             chosen = [s for n, s in self._services.items() if n in names]
             for _ in pool.map(lambda one: one.stop(), chosen):
                 pass
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Handle:
-    """What may be done to one service, one command at a time."""
-
-    lab: Lab
-    _service: lab_service.Service
-
-    @property
-    def name(self) -> str:
-        """Its name, as in `tools/lab ps`."""
-        return self._service.name
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        with lab_state.exclusive(self.lab.directory):
-            self._service.check()
-            self._service.start()
-
-    def stop(self) -> None:
-        """End it in good order."""
-        with lab_state.exclusive(self.lab.directory):
-            self._service.stop()
-
-    def kill(self) -> None:
-        """Kill all its processes."""
-        with lab_state.exclusive(self.lab.directory):
-            self._service.kill()
-
-    def freeze(self) -> None:
-        """Stop all its processes where they are."""
-        with lab_state.exclusive(self.lab.directory):
-            self._service.freeze()
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        with lab_state.exclusive(self.lab.directory):
-            self._service.thaw()
-
-    def status(self) -> lab_service.Status:
-        """Look at it."""
-        return self._service.status()
-
-    def pids(self) -> tuple[int, ...]:
-        """Give all its processes."""
-        return tuple(process.pid for process in self._service.alive())
 
 
 @contextlib.contextmanager

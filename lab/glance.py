@@ -9,18 +9,20 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Glance: one API service for all sites, with one RBD store for each.
+"""Glance: central's API service, and those of sites in a lab that has them.
+
+What they have to know of stores is what `dcn-distributor bootstrap` renders.
 
 Two flavours: the newest from PyPI under gunicorn, and Debian 12's own, the
 eventlet server of the Zed release, with the system's Python.
 """
 
-from collections.abc import Sequence
+import configparser
+import hashlib
 from pathlib import Path
 import subprocess
 import threading
 
-from lab import ceph
 from lab import errors
 from lab import files
 from lab import gunicorn
@@ -32,13 +34,16 @@ from lab import rabbitmq as lab_rabbitmq
 from lab import service
 from lab import sqlite
 from lab import state as lab_state
+from lab import topology
 
 POLICY = lab_state.TOP / 'etc/dcn_distributor/glance-policy.yaml.sample'
-IMPORT_METHODS = ('glance-direct', 'web-download', 'copy-image')
 TOPICS = ('notifications', 'dcn_distributor')
 # Both ends of a queue must declare it alike, so the agent gets the same.
 # Durable: what was announced survives a restart of the broker.
 MESSAGING: dict[str, object] = {'amqp_durable_queues': 'true'}
+# Beside glance-api.conf, which wins, under a name that gunicorn's server
+# looks for (glance: common/wsgi_app.py).
+_STORES = 'glance-image-import.conf'
 _SYSTEM_PYTHON = '/usr/bin/python3'
 _DEBIAN_MANAGE = """
 import sys
@@ -57,7 +62,11 @@ sys.exit(api.main())
 
 
 class Glance(service.Service):
-    """The image service."""
+    """The image service of one site; all have central's database.
+
+    :param rendered: what bootstrap has rendered for its host, if that is not
+        the lab's
+    """
 
     def __init__(
         self,
@@ -65,14 +74,16 @@ class Glance(service.Service):
         cancelled: threading.Event,
         keystone: lab_keystone.Keystone,
         rabbitmq: lab_rabbitmq.RabbitMQ,
-        clusters: Sequence[ceph.Ceph],
+        site: str = lab_state.CENTRAL,
+        rendered: Path | None = None,
     ) -> None:
-        super().__init__('glance', state, cancelled)
-        self.port = state.port('glance')
+        super().__init__(topology.service_name(site), state, cancelled)
+        self.port = state.port(self.name)
         self.keystone = keystone
         self.rabbitmq = rabbitmq
-        self.clusters = clusters
         self.is_debian = state.glance == 'debian'
+        self.rendered = rendered or topology.files_of(state, site)
+        self.central = state.service_directory('glance')
 
     @property
     def url(self) -> str:
@@ -105,9 +116,11 @@ class Glance(service.Service):
 
     def configure(self) -> bool:
         """Write glance-api.conf and how gunicorn runs it."""
-        for name in ('staging', 'tasks', 'policy.d'):
+        for name in ('staging', 'tasks', 'cache', 'policy.d'):
             files.private_directory(self.directory / name)
-        changed = files.write_private(self.conf, files.ini(self._options()))
+        changed = self._take_rendered()
+        text = files.ini(self._options())
+        changed = files.write_private(self.conf, text) or changed
         text = gunicorn.conf(
             self.name,
             'glance.wsgi.api:application',
@@ -119,7 +132,9 @@ class Glance(service.Service):
         return files.write_private(path, text) or changed
 
     def initialise(self) -> None:
-        """Make the tables."""
+        """Make the tables, which are central's."""
+        if self.directory != self.central:
+            return
         words = ('--config-file', str(self.conf), 'db_sync')
         if self.is_debian:
             argv = self._debian(_DEBIAN_MANAGE, *words)
@@ -138,18 +153,40 @@ class Glance(service.Service):
 
     # -- configuration ----------------------------------------------------
 
+    def _take_rendered(self) -> bool:
+        """Lay the rendered file beside ours; tell if anything changed.
+
+        There is none before the clusters of a lab run for the first time. A
+        conf or a key of a cluster that changes wants a new start, too.
+        """
+        paths = [p for p in self.rendered.rglob('*') if p.is_file()]
+        digest = hashlib.sha256()
+        for path in sorted(paths):
+            digest.update(path.read_bytes())
+        changed = files.write_private(
+            self.directory / 'rendered.sha256', digest.hexdigest()
+        )
+        stores = self.rendered / 'glance-api.conf.d' / 'dcn-stores.conf'
+        if stores.exists():
+            files.write_private(self._stores, stores.read_text())
+        return changed
+
+    @property
+    def _stores(self) -> Path:
+        return self.directory / _STORES
+
     def _conf_files(self) -> tuple[Path, ...]:
         """Give the files that the server reads; later ones win."""
-        return (self.conf,)
+        both = self._stores, self.conf
+        return both if self._stores.exists() else (self.conf,)
 
     def _options(self) -> dict[str, dict[str, object]]:
         return {
             'DEFAULT': self._default_options(),
-            'database': sqlite.options(self.directory / 'data/glance.db'),
+            'database': sqlite.options(self.central / 'data/glance.db'),
             'keystone_authtoken': self._user_options(),
             'paste_deploy': {
                 'config_file': self._paste_file(),
-                'flavor': 'keystone',
             },
             'oslo_policy': {
                 'policy_file': POLICY,
@@ -172,21 +209,16 @@ class Glance(service.Service):
                 'heartbeat_timeout_threshold': 10,
             },
             'oslo_concurrency': {'lock_path': self.directory / 'locks'},
-            **self._store_options(),
+            **self._in_place_of_swift(),
         }
 
     def _default_options(self) -> dict[str, object]:
-        backends = ','.join(f'{c.site}:rbd' for c in self.clusters)
         options: dict[str, object] = {
             'use_stderr': 'true',
             'transport_url': self.rabbitmq.transport_url,
-            'enabled_backends': backends,
-            'enabled_import_methods': f'[{",".join(IMPORT_METHODS)}]',
-            'show_multiple_locations': 'true',
-            # One location for each site: more than the default of ten.
-            'image_location_quota': -1,
-            'worker_self_reference_url': self.url,
         }
+        if store := self._swift_store():
+            options['enabled_backends'] = f'{store}:file'
         if self.is_debian:
             options['bind_host'] = ports.LOOPBACK
             options['bind_port'] = self.port
@@ -210,24 +242,24 @@ class Glance(service.Service):
             'region_name': lab_keystone.REGION,
         }
 
-    def _store_options(self) -> dict[str, dict[str, object]]:
-        timeout_s = self.state.rados_timeout_s or -1
-        stores: dict[str, dict[str, object]] = {
-            'glance_store': {'default_backend': lab_state.CENTRAL}
-        }
-        for cluster in self.clusters:
-            stores[cluster.site] = {
-                'store_description': f'Ceph of {cluster.site}',
-                'rbd_store_ceph_conf': cluster.conf('client.glance'),
-                'rbd_store_user': 'glance',
-                'rbd_store_pool': 'images',
-                'rados_connect_timeout': timeout_s,
-            }
-        for name in ('staging', 'tasks'):
-            stores[f'os_glance_{name}_store'] = {
-                'filesystem_store_datadir': self.directory / name
-            }
-        return stores
+    def _swift_store(self) -> str | None:
+        """Name the store that is to be on Swift, if one is."""
+        parser = configparser.RawConfigParser()
+        parser.read(self._stores)
+        store, _, driver = parser.get(
+            'DEFAULT', 'enabled_backends', fallback=''
+        ).partition(':')
+        return store if driver == 'swift' else None
+
+    def _in_place_of_swift(self) -> dict[str, dict[str, object]]:
+        """Have a directory that all share be what Swift is elsewhere."""
+        store = self._swift_store()
+        if store is None:
+            return {}
+        directory = files.private_directory(
+            self.state.service_directory('in-place-of-swift')
+        )
+        return {store: {'filesystem_store_datadir': directory}}
 
     # -- the flavours -----------------------------------------------------
 
@@ -242,7 +274,7 @@ class Glance(service.Service):
 
     def _debian_paste_file(self) -> Path:
         """Take it out of glance-common, which would install a service."""
-        unpacked = self.directory / 'glance-common'
+        unpacked = self.central / 'glance-common'
         paste = unpacked / 'usr/share/glance-common/glance-api-paste.ini'
         if not paste.exists():
             files.private_directory(unpacked)

@@ -11,9 +11,10 @@
 # under the License.
 """What a lab remembers between two commands: its directory.
 
-``state.json`` holds the identity, the sites and their links, the flavour of
-Glance, the ports and the passwords. It is written before anything starts, so
-that an interrupted `up` is continued with the same values.
+``state.json`` holds the identity, the sites and their links, the file they
+are like, the flavour of Glance, the ports and the passwords. It is written
+before anything starts, so that an interrupted `up` is continued with the same
+values.
 """
 
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ class State:
     passwords: dict[str, str]
     ports: dict[str, int]
     with_manager: bool = False
+    like: Path | None = None
     links: dict[str, link.Link] = dataclasses.field(default_factory=dict)
     networks: dict[str, int] = dataclasses.field(default_factory=dict)
 
@@ -98,6 +100,7 @@ class State:
         values = dataclasses.asdict(self)
         del values['directory']
         values['run_directory'] = str(self.run_directory)
+        values['like'] = str(self.like) if self.like else None
         files.write_private(
             self.directory / 'state.json', json.dumps(values, indent=2) + '\n'
         )
@@ -115,6 +118,8 @@ def load(directory: Path) -> State | None:
         values = json.loads(path.read_text())
         values['sites'] = tuple(values['sites'])
         values['run_directory'] = Path(values['run_directory'])
+        like = values.get('like')
+        values['like'] = Path(like) if like else None
         links = values.get('links', {})
         values['links'] = {s: link.Link(**one) for s, one in links.items()}
         return State(directory=directory, **values)
@@ -133,12 +138,26 @@ def settle(
     glance: str,
     manager: bool,
     links: Mapping[str, link.Link],
+    like: Path | None,
 ) -> State:
-    """Load the state or make a new one, with these sites in it."""
+    """Load the state or make a new one, with these sites in it.
+
+    `like` is the sites.yaml that they are of.
+    """
     check_sites(edges)
     known = load(directory)
     if known is None:
         known = _new(directory, edges or EDGES, glance)
+        if like is not None:
+            known.like = directory / 'like.yaml'
+            files.write_private(known.like, like.read_text())
+    elif like is not None and (
+        known.like is None or known.like.read_text() != like.read_text()
+    ):
+        raise errors.LabError(
+            f'the lab in {directory} is not like {like}: take it away first '
+            '(tools/lab down --purge), or use another DCN_LAB_DIR'
+        )
     if glance and glance != known.glance:
         raise errors.LabError(
             f'the lab in {directory} was made with --glance {known.glance}, '

@@ -11,23 +11,23 @@
 # under the License.
 """More glance-apis of a lab, beside its own."""
 
-from collections.abc import Sequence
 from pathlib import Path
 import shutil
 import threading
 
-from lab import ceph
 from lab import deployment
 from lab import glance as lab_glance
 from lab import keystone as lab_keystone
 from lab import rabbitmq as lab_rabbitmq
-from lab import sqlite
 
 
 class ExtraGlance(lab_glance.Glance):
     """One more, of the flavour the lab has, with the same database and users.
 
     Staging is its own.
+
+    :param rendered: what bootstrap has rendered for it, if that is not what
+        central's has
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ExtraGlance(lab_glance.Glance):
         lab: deployment.Lab,
         name: str,
         port: int,
-        clusters: Sequence[ceph.Ceph],
+        rendered: Path | None = None,
     ) -> None:
         cancelled = threading.Event()
         super().__init__(
@@ -43,26 +43,13 @@ class ExtraGlance(lab_glance.Glance):
             cancelled,
             lab_keystone.Keystone(lab.state, cancelled),
             lab_rabbitmq.RabbitMQ(lab.state, cancelled),
-            clusters,
+            rendered=rendered,
         )
-        self._main = self.directory
         self.name = name
         self.directory = lab.state.service_directory(name)
         self.port = port
-
-    def initialise(self) -> None:
-        """Leave the tables alone: they are those of the first."""
 
     def remove(self) -> None:
         """End it, and remove its files."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _options(self) -> dict[str, dict[str, object]]:
-        database = self._main / 'data' / 'glance.db'
-        return {**super()._options(), 'database': sqlite.options(database)}
-
-    def _debian_paste_file(self) -> Path:
-        """Use what the first has unpacked: no package is fetched."""
-        paste = 'usr/share/glance-common/glance-api-paste.ini'
-        return self._main / 'glance-common' / paste

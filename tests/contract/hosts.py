@@ -33,9 +33,8 @@ class ApiHost(extra_glances.ExtraGlance):
         number: int,
         settings: fake_glance.Settings,
     ) -> None:
-        clusters = [lab.cluster(site) for site in lab.sites]
         port = ports.choose(1, ())
-        super().__init__(lab, f'glance-host-{number}', port, clusters)
+        super().__init__(lab, f'glance-host-{number}', port)
         self._settings = settings
 
     def _options(self) -> dict[str, dict[str, object]]:
@@ -48,5 +47,10 @@ class ApiHost(extra_glances.ExtraGlance):
             'image_location_quota': settings.image_location_quota,
             'enabled_import_methods': f'[{methods}]',
             'enabled_backends': ','.join(f'{site}:rbd' for site in enabled),
+            'worker_self_reference_url': self.url,
         }
+        for name in ('staging', 'tasks'):
+            options[f'os_glance_{name}_store'] = {
+                'filesystem_store_datadir': self.directory / name
+            }
         return options

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 import configparser
 import contextlib
 import json
-import os
 from pathlib import Path
 import subprocess
 import sys
 from typing import Any
 
 from lab import deployment
+from lab import files as lab_files
 from lab import ports
 from tests import extra_glances
 
@@ -34,109 +34,29 @@ POOLS = ['images', 'volumes', 'vms']
 # The lab's own agent keeps its keys.
 AGENT = 'other-agent'
 COMMAND = str(Path(sys.executable).with_name('dcn-distributor'))
-# What of glance-api.conf is about stores, and so rendered.
-_OF_STORES = frozenset((
-    'enabled_backends', 'enabled_import_methods', 'show_multiple_locations',
-    'image_location_quota', 'worker_self_reference_url',
-))  # fmt: skip
-# Read before glance-api.conf, and as such (glance: common/wsgi_app.py).
-_SECOND_FILE = 'glance-image-import.conf'
 
 
-class SiteGlance(extra_glances.ExtraGlance):
-    """A site's glance-api: what is rendered, and the lab's for the rest.
+class Commands:
+    """`dcn-distributor bootstrap` for one sites.yaml.
 
-    :param rendered: the file with its stores
+    :param conf: with credentials of an administrator
+    :param out: where files are rendered to, and used
     """
 
     def __init__(
-        self, lab: deployment.Lab, site: str, port: int, rendered: Path
+        self, conf: Path, sites: Path, state: Path, out: Path
     ) -> None:
-        super().__init__(lab, f'glance-of-{site}', port, ())
-        self._rendered = rendered
-
-    def configure(self) -> bool:
-        """Lay the rendered file beside the other."""
-        changed = super().configure()
-        path = self.directory / _SECOND_FILE
-        text = self._rendered.read_text()
-        if path.exists() and path.read_text() == text:
-            return changed
-        path.write_text(text)
-        return True
-
-    def _conf_files(self) -> tuple[Path, ...]:
-        """Have both read; by gunicorn they are, wherever they lie so."""
-        return (*super()._conf_files(), self.directory / _SECOND_FILE)
-
-    def _options(self) -> dict[str, dict[str, object]]:
-        options = super()._options()
-        kept = options['DEFAULT'].items()
-        options['DEFAULT'] = {k: v for k, v in kept if k not in _OF_STORES}
-        del options['paste_deploy']['flavor']
-        return {
-            group: values
-            for group, values in options.items()
-            if group != 'glance_store' and not group.startswith('os_glance')
-        }
-
-
-class Bootstrap:
-    """One sites.yaml, and `dcn-distributor bootstrap` with it.
-
-    :param document: of sites.yaml, to be written as JSON, which YAML is
-    """
-
-    def __init__(
-        self, lab: deployment.Lab, directory: Path, document: dict[str, Any]
-    ) -> None:
-        self._lab = lab
-        self.directory = directory
-        self.out = directory / 'out'
-        self.state = directory / 'state.json'
-        self._sites = directory / 'sites.yaml'
-        self._conf = directory / 'admin.conf'
-        self.write(document)
-        self._write_conf()
-
-    def write(self, document: dict[str, Any]) -> None:
-        """Write sites.yaml anew."""
-        self._sites.write_text(json.dumps(document, indent=1))
-
-    def _write_conf(self) -> None:
-        """Take the agent's, with an administrator who may upload, too."""
-        parser = configparser.RawConfigParser()
-        parser.read(self._lab.agent_conf)
-        admin = self._lab.credentials('admin')
-        for name in ('username', 'password', 'project_name'):
-            parser.set('glance', name, getattr(admin, name))
-        opener = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
-        with open(self._conf, 'w', opener=opener) as file:
-            parser.write(file)
-
-    def use_glance(self, url: str) -> None:
-        """Ask this Glance from now on, and not the one of the catalogue."""
-        parser = configparser.RawConfigParser()
-        parser.read(self._conf)
-        parser.set('glance', 'endpoint_override', url)
-        with open(self._conf, 'w') as file:
-            parser.write(file)
+        self.state = state
+        self.out = out
+        self._conf = conf
+        self._sites = sites
 
     def run(
         self, *words: str, code: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        """Run it, and see that it ends with this code."""
+        """Run one, and see that it ends with this code."""
         files = ('--sites', str(self._sites), '--state', str(self.state))
         return self._run((*words, *files), code)
-
-    def revoke_all(self) -> None:
-        """Leave nothing of this test in any cluster."""
-        with contextlib.ExitStack() as rest:
-            # Each, whatever becomes of the others.
-            for site in self._lab.sites:
-                for entity in ('client.external', f'client.{AGENT}'):
-                    words = (entity, '--site', site, '--apply')
-                    rest.callback(self.run, 'keys', 'revoke', *words)
 
     def adopt(self, *words: str) -> None:
         """Take a cloud over, and see that it can be."""
@@ -153,7 +73,7 @@ class Bootstrap:
         return ran
 
     def read(self, *words: str, code: int = 0) -> list[dict[str, str]]:
-        """Run it, and read its table."""
+        """Run one, and read its table."""
         rows: list[dict[str, str]] = json.loads(
             self.run(*words, '-f', 'json', code=code).stdout
         )
@@ -177,14 +97,54 @@ class Bootstrap:
             for entity in cluster['entities'].values()
         }
 
-    def glances(self, urls: dict[str, int]) -> list[SiteGlance]:
+
+class Bootstrap(Commands):
+    """The same, with keys and files beside those of the lab.
+
+    :param document: of sites.yaml, to be written as JSON, which YAML is
+    """
+
+    def __init__(
+        self, lab: deployment.Lab, directory: Path, document: dict[str, Any]
+    ) -> None:
+        super().__init__(
+            directory / 'admin.conf',
+            directory / 'sites.yaml',
+            directory / 'state.json',
+            directory / 'out',
+        )
+        self._lab = lab
+        self.directory = directory
+        self.write(document)
+        text = lab.admin_conf.read_text()
+        lab_files.write_private(self._conf, text)
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Write sites.yaml anew."""
+        self._sites.write_text(json.dumps(document, indent=1))
+
+    def use_glance(self, url: str) -> None:
+        """Ask this Glance from now on, and not the one of the catalogue."""
+        parser = configparser.RawConfigParser()
+        parser.read(self._conf)
+        parser.set('glance', 'endpoint_override', url)
+        with open(self._conf, 'w') as file:
+            parser.write(file)
+
+    def revoke_all(self) -> None:
+        """Leave nothing of this test in any cluster."""
+        with contextlib.ExitStack() as rest:
+            # Each, whatever becomes of the others.
+            for site in self._lab.sites:
+                for entity in ('client.external', f'client.{AGENT}'):
+                    words = (entity, '--site', site, '--apply')
+                    rest.callback(self.run, 'keys', 'revoke', *words)
+
+    def glances(self, urls: dict[str, int]) -> list[extra_glances.ExtraGlance]:
         """Make, not start, the glance-apis of sites, each at its port."""
         return [
-            SiteGlance(
-                self._lab,
-                site,
-                port,
-                self.out / site / 'glance-api.conf.d' / 'dcn-stores.conf',
+            extra_glances.ExtraGlance(
+                self._lab, f'glance-of-{site}', port, self.out / site
             )
             for site, port in urls.items()
         ]
@@ -243,7 +203,7 @@ def describe(
 
 @contextlib.contextmanager
 def started(
-    glances: list[SiteGlance],
+    glances: list[extra_glances.ExtraGlance],
 ) -> Iterator[None]:
     """Start them; end them, and remove their files, at the end."""
     with contextlib.ExitStack() as rest:
