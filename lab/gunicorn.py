@@ -33,6 +33,8 @@ threads = {threads}
 # A worker whose threads all wait for a slow store is not a dead worker.
 timeout = 600
 graceful_timeout = 10
+# With the default of 2 s a request may meet the end of its connection.
+keepalive = 75
 control_socket_disable = True
 proc_name = {name!r}
 """

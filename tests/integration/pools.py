@@ -24,6 +24,7 @@ from lab import rbd_images
 CLAIMS = 'dcn_distributor'
 DRAFT = '.dcn-distributor'
 _FEATURES = 61
+_BLOCK = 1 << 16
 
 
 class Pool(rbd_images.Pool):
@@ -93,14 +94,27 @@ class Pool(rbd_images.Pool):
         return int(told['images'][0]['used_size'])
 
     def object_bytes_at_rest(self, name: str) -> int:
-        """Count the bytes of an image's objects; 0 if there is no image."""
+        """Count what an image's objects hold; 0 if there is no image.
+
+        Not by their sizes: an object may be written from its middle on, and
+        then begins with a hole.
+        """
         try:
             with self._image(name, read_only=True) as image:
                 prefix = image.block_name_prefix() + '.'
         except rbd.ImageNotFound:
             return 0
         keys = [key for key in self.objects() if key.startswith(prefix)]
-        return sum(int(self._pool.stat(key)[0]) for key in keys)
+        return sum(self._held_bytes(key) for key in keys)
+
+    def _held_bytes(self, key: str) -> int:
+        """Count an object's blocks that are not all zero."""
+        content = self._pool.read(key, int(self._pool.stat(key)[0]))
+        blocks = (
+            content[start : start + _BLOCK]
+            for start in range(0, len(content), _BLOCK)
+        )
+        return sum(len(block) for block in blocks if any(block))
 
     def received_bytes(self) -> int:
         """What the OSD was sent to be written, since it runs."""
