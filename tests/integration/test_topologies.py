@@ -26,11 +26,15 @@ from typing import Any
 
 from glanceclient.v2 import client as glance_client
 import pytest
+import rados
+import yaml
 
 from lab import deployment
 from lab import topology
 from tests import waiting
 from tests.integration import bootstrapped
+from tests.unit.bootstrap.tripleo import ceph_client
+from tests.unit.bootstrap.tripleo import sources
 
 MIB = 2**20
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -194,6 +198,42 @@ def test_site_serves_from_its_cache_what_central_has_lost(
             assert cloud.download('dcn0', image_id) == digest
         finally:
             away.rename(swift)
+
+
+@sources.needed
+def test_files_that_tripleo_makes_open_the_clusters(
+    with_keys: Cloud, tmp_path: Path
+) -> None:
+    out = tmp_path / 'tripleo'
+    with_keys.bootstrap.run('render', '--target', 'tripleo', '--out', str(out))
+
+    opened = set()
+    for path in out.rglob('*.yaml'):
+        given = yaml.safe_load(path.read_text())
+        if not isinstance(given, dict):
+            continue
+        entries = given.get('parameter_defaults', {}).get(
+            'CephExternalMultiConfig', ()
+        )
+        for entry in entries:
+            etc = tmp_path / path.parent.name / entry['cluster']
+            etc.mkdir(parents=True, exist_ok=True)
+            for name, text in ceph_client.files_of(entry, str(etc)).items():
+                Path(name).write_text(text.replace('/etc/ceph/', f'{etc}/'))
+            user = _entity_of_glance(with_keys).removeprefix('client.')
+            conf = str(etc / f'{entry["cluster"]}.conf')
+            with rados.Rados(conffile=conf, rados_id=user) as handle:
+                assert handle.get_fsid() == entry['fsid']
+                with handle.open_ioctx('images') as pool:
+                    pool.write_full('of tripleo', b'opened')
+                    pool.remove_object('of tripleo')
+            opened.add((path.parent.name, entry['cluster']))
+
+    # Central's hosts open every site's cluster, and a site's central's.
+    edges = {site for site in with_keys.lab.sites if site != 'central'}
+    assert opened == {('control-plane', site) for site in edges} | {
+        (site, 'central') for site in edges
+    }
 
 
 def test_key_is_rotated_and_another_revoked_under_load(

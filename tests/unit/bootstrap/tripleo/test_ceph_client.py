@@ -21,105 +21,32 @@ import functools
 import json
 import logging
 import os
-from pathlib import Path
-import re
 import types
 from typing import Any
 
-import jinja2
-from jinja2 import nativetypes
 import jsonschema
 import pytest
 import yaml
 
 from dcn_distributor.core import cephx
 from tests.unit.bootstrap import samples
+from tests.unit.bootstrap.tripleo import ceph_client
 from tests.unit.bootstrap.tripleo import rendered
 from tests.unit.bootstrap.tripleo import sources
 
 pytestmark = sources.needed
-_ROLE = f'{sources.ANSIBLE}/roles/tripleo_ceph_client'
 _MULTIPLE = (
     ('multi-ceph', 'control-plane/ceph_keys_update.yaml'),
     ('multi-ceph', 'dcn0/dcn_ceph_keys.yaml'),
     ('external-ceph', 'control-plane/ceph_keys_update.yaml'),
     ('external-ceph', 'dcn1/dcn_ceph_keys.yaml'),
 )
-# Filters that come with Ansible.
-_FILTERS = {
-    'intersect': lambda one, other: [x for x in one if x in other],
-    'regex_replace': lambda text, old, new='': re.sub(old, new, text),
-    'from_json': json.loads,
-}
-
-
-def _evaluate(expression: Any, variables: dict[str, Any]) -> Any:
-    """Give what Ansible makes of a value in a task."""
-    if not isinstance(expression, str) or '{{' not in expression:
-        return expression
-    environment = nativetypes.NativeEnvironment(
-        undefined=jinja2.StrictUndefined
-    )
-    environment.filters.update(_FILTERS)
-    return environment.from_string(expression).render(variables)
-
-
-def _template(role: Path, name: str, variables: dict[str, Any]) -> str:
-    """Give what Ansible makes of a template."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(role / 'templates'),
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(_FILTERS)
-    return environment.get_template(name).render(variables)
-
-
-def _tasks(role: Path, name: str) -> list[dict[str, Any]]:
-    found = []
-    for task in yaml.safe_load((role / 'tasks' / name).read_text()):
-        found += task.get('block', [task])
-    return found
-
-
-def _client_files(entry: dict[str, Any]) -> dict[str, str]:
-    """Give the files of one entry of CephExternalMultiConfig, by name."""
-    role = sources.directory(_ROLE)
-    variables = {
-        'multiple': entry,
-        'ansible_managed': 'by Ansible',
-        'tripleo_ceph_client_fetch_dir': '/etc/ceph',
-        'tripleo_ceph_client_rbd_admin_socket_path': '/var/run/ceph',
-        'tripleo_ceph_client_rbd_log_file': '/var/log/ceph/qemu.log',
-    }
-    for task in _tasks(role, 'multiple_external_ceph_clusters.yml'):
-        variables |= {
-            name: _evaluate(expression, variables)
-            for name, expression in task['set_fact'].items()
-        }
-    # main.yml hands them on under this name.
-    variables['config_overrides'] = variables[
-        'tripleo_ceph_client_config_overrides'
-    ]
-    (conf,) = _tasks(role, 'create_ceph_conf.yml')
-    (key,) = _tasks(role, 'create_keys.yml')
-    files = {
-        _evaluate(conf['template']['dest'], variables): _template(
-            role, 'ceph_conf.j2', variables
-        )
-    }
-    for item in variables['tripleo_ceph_client_keys']:
-        with_item = {**variables, 'item': item}
-        name = _evaluate(key['template']['dest'], with_item)
-        files[name] = _template(role, 'ceph_key.j2', with_item)
-    return files
 
 
 def _entries(topology: str, path: str) -> list[tuple[Any, dict[str, str]]]:
     found = rendered.render(samples.load(topology))
     return [
-        (entry, _client_files(entry))
+        (entry, ceph_client.files_of(entry))
         for entry in found.parameters(path)['CephExternalMultiConfig']
     ]
 
@@ -181,7 +108,7 @@ def _client_vars(found: rendered.Rendered, stack: str) -> str:
         )
         for key in document['tripleo_cephadm_keys']
     ]
-    return _template(
+    return ceph_client.template(
         sources.directory(f'{sources.ANSIBLE}/roles/tripleo_cephadm'),
         'ceph_client.yaml.j2',
         {
