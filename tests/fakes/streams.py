@@ -209,6 +209,16 @@ class FakeStreams:
                 if one.ended_s is None
             )
 
+    @property
+    def unlocked(self) -> tuple[images.ImageId, ...]:
+        """Those of `running` that have not met a foreign import lock."""
+        with self._lock:
+            return tuple(
+                image_id
+                for image_id, one in self._transfers.items()
+                if one.ended_s is None and not one.waits_since_s
+            )
+
     def fail(self, *stores: str) -> None:
         """Have the clusters of these stores not answer, until heal()."""
         self._troubles['fail'].update(stores)

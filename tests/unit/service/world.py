@@ -88,6 +88,7 @@ class World:
         self.options = options
         self.most_at_once = 0
         self.most_streams = 0
+        self.most_unlocked_streams = 0
         self.claims: set[fake_streams.Claim] = set()
         self.start_agent()
 
@@ -196,6 +197,9 @@ class World:
         self.most_at_once = max(self.most_at_once, len(working))
         streaming = len(self.streams.running)
         self.most_streams = max(self.most_streams, streaming)
+        self.most_unlocked_streams = max(
+            self.most_unlocked_streams, len(self.streams.unlocked)
+        )
 
 
 class _Imports(copy_image.CopyImage):
