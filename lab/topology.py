@@ -60,13 +60,24 @@ def read(path: Path) -> Document:
     """Read a sites.yaml. Raises LabError if it is none."""
     try:
         found = yaml.YAML(typ='safe', pure=True).load(path.read_text())
-        if isinstance(found, dict) and {'central', 'sites'} <= set(found):
-            return found
     except (OSError, ValueError, yaml.error.YAMLError) as exc:
         raise errors.LabError(f'{path} cannot be read: {exc}') from exc
+    if _is_of_sites(found):
+        return dict(found)
     raise errors.LabError(
         f"{path}: expected a sites.yaml with 'central' and 'sites', such as "
         'etc/dcn_distributor/sites-multi-ceph.yaml.sample'
+    )
+
+
+def _is_of_sites(found: object) -> bool:
+    """Tell whether it has the shape; what is in it bootstrap checks."""
+    if not isinstance(found, dict):
+        return False
+    sites = found.get('sites')
+    return isinstance(sites, dict) and all(
+        isinstance(site, dict)
+        for site in (found.get('central'), *sites.values())
     )
 
 

@@ -26,6 +26,7 @@ from lab import errors
 from lab import http
 from lab import ports
 from lab import processes
+from lab import state as lab_state
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -193,6 +194,31 @@ def test_an_unknown_service_is_refused_with_the_known(
 def test_another_flavour_of_glance_is_refused(lab: deployment.Lab) -> None:
     with pytest.raises(errors.LabError, match='down --purge'):
         deployment.Lab(lab.directory, glance='debian').up()
+
+
+def test_another_topology_is_refused(lab: deployment.Lab) -> None:
+    sample = lab_state.TOP / 'etc/dcn_distributor/sites-multi-ceph.yaml.sample'
+    with pytest.raises(errors.LabError, match='not like'):
+        deployment.Lab(lab.directory, like=sample).up()
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('a: [', 'cannot be read'),
+        ('[]', 'expected a sites.yaml'),
+        ('{central: {}, sites: []}', 'expected a sites.yaml'),
+        ('{central: {}, sites: {dcn0: }}', 'expected a sites.yaml'),
+        ('{central: {}, sites: {Dcn0: {}}}', 'no name for a site'),
+    ],
+)
+def test_what_is_no_sites_yaml_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / 'sites.yaml'
+    path.write_text(text)
+    with pytest.raises(errors.LabError, match=said):
+        deployment.Lab(tmp_path / 'lab', like=path).up()
 
 
 def test_every_port_is_on_loopback(lab: deployment.Lab) -> None:
