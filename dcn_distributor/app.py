@@ -40,9 +40,11 @@ from dcn_distributor.service import books as booking
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import orders
 from dcn_distributor.service import parts as all_parts
+from dcn_distributor.service import progress as progresses
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import supervision as supervisions
 from dcn_distributor.service import work_queue
 from dcn_distributor.service import workers as worker_threads
 
@@ -109,13 +111,32 @@ def build_agent(
     port: ports.Images,
     make_streams: MakeStreams,
     counts: notifications.Counts,
+    supervisor: supervisions.Supervisor,
 ) -> tuple[agents.Agent, answering.Answers]:
     """Build an agent that works on the images of `port`, and its answers.
 
     `rules` are those it begins with; those in the files it reads later.
+    `supervisor` is told that it works.
     `make_streams` gets whom to tell of an image whose stream got on, and of
     sites that became fit or unfit.
     """
+    parts = _parts(settings, rules, port, make_streams)
+    supervision = supervisions.Supervision(
+        supervisor, parts.progress, lambda: parts.resync.has_looked
+    )
+    return (
+        agents.Agent(parts, settings.limits.backoff, supervision),
+        answering.Answers(parts, counts.as_dict),
+    )
+
+
+def _parts(
+    settings: configuration.Settings,
+    rules: rule_books.Files,
+    port: ports.Images,
+    make_streams: MakeStreams,
+) -> all_parts.Parts:
+    """Build all that an agent is made of."""
     streams = make_streams(
         lambda image_id: queue.add(image_id), lambda: resync.ask()
     )
@@ -126,6 +147,7 @@ def build_agent(
     queue: work_queue.WorkQueue[images.ImageId] = work_queue.WorkQueue(
         time.monotonic
     )
+    progress = progresses.Progress(time.monotonic)
     rule_book = rule_books.RuleBook(rule_reader(settings), rules)
     ledger = ledgers.Ledger(limits, time.time)
     order_book = orders.OrderBook()
@@ -142,8 +164,9 @@ def build_agent(
         queue.add,
         settings.resync_interval_s,
         limits.backoff,
+        progress,
     )
-    parts = all_parts.Parts(
+    return all_parts.Parts(
         port,
         streams,
         queue,
@@ -151,12 +174,11 @@ def build_agent(
         rule_book,
         order_book,
         reconciler,
-        worker_threads.Workers(queue, reconciler, ledger, settings.workers),
+        worker_threads.Workers(
+            queue, reconciler, ledger, settings.workers, progress
+        ),
         resync,
-    )
-    return (
-        agents.Agent(parts, limits.backoff),
-        answering.Answers(parts, counts.as_dict),
+        progress,
     )
 
 
@@ -164,6 +186,7 @@ def start_agent(
     conf: cfg.ConfigOpts,
     settings: configuration.Settings,
     rules: rule_books.Files,
+    supervisor: supervisions.Supervisor,
 ) -> agents.Agent:
     """Build the agent of this configuration, and start it on its bus."""
     counts = notifications.Counts()
@@ -182,7 +205,14 @@ def start_agent(
             removes_orphans=settings.remove_orphans,
         )
 
-    agent, answers = build_agent(settings, rules, port, make_streams, counts)
+    agent, answers = build_agent(
+        settings,
+        rules,
+        port,
+        make_streams,
+        counts,
+        supervisor,
+    )
     notifications.quieten_undecodable(counts)
     hints = notifications.Hints(agent.look_at, counts)
     agent.start(

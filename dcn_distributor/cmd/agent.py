@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import sys
 import threading
 
@@ -32,6 +33,7 @@ from dcn_distributor import app
 from dcn_distributor import conf as configuration
 from dcn_distributor import exceptions
 from dcn_distributor.clients import glance
+from dcn_distributor.clients import systemd
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.service import agent as agents
 from dcn_distributor.service import rules
@@ -75,8 +77,10 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         conf: cfg.ConfigOpts,
         last_good: LastGood,
         stop_within_s: float,
+        supervisor: systemd.Systemd,
     ) -> None:
         super().__init__(worker_id)
+        self._supervisor = supervisor
         self._conf = conf
         self._last_good = last_good
         self._stop_within_s = stop_within_s
@@ -89,7 +93,9 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
             self._conf.log_opt_values(LOG, logging.DEBUG)
         now = self._last_good
         _tell_of_rate(now.settings)
-        self._agent = app.start_agent(self._conf, now.settings, now.rules)
+        self._agent = app.start_agent(
+            self._conf, now.settings, now.rules, self._supervisor
+        )
         self._started.set()
 
     def terminate(self) -> None:
@@ -174,7 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout
     )
     manager.register_hooks(on_reload=functools.partial(last_good.reread, conf))
-    manager.add(AgentService, workers=1, args=(conf, last_good, stop_within_s))
+    supervisor = systemd.take(os.environ)
+    args = (conf, last_good, stop_within_s, supervisor)
+    manager.add(AgentService, workers=1, args=args)
     manager.run()
     return 0
 

@@ -24,6 +24,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import retry
 from dcn_distributor.service import parts as all_parts
 from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import supervision as supervisions
 
 LOG = log.getLogger(__name__)
 
@@ -53,14 +54,17 @@ class Agent:
     """Distributes images from start() to stop().
 
     :param backoff: pauses when the bus refuses to be listened to
+    :param supervision: who is told how it goes
     """
 
     def __init__(
         self,
         parts: all_parts.Parts,
         backoff: retry.Backoff,
+        supervision: supervisions.Supervision,
     ) -> None:
         self._parts = parts
+        self._supervision = supervision
         self._backoff = backoff
         self._ears: Sequence[Ear] = ()
         self._stopping = threading.Event()
@@ -72,6 +76,7 @@ class Agent:
             self._parts.streams.set_sites(self._rules().sites)
         self._parts.workers.start()
         self._parts.resync.start()
+        self._supervision.start()
         for ear in ears:
             # NOTE: a daemon, since oslo.messaging tries for ever to reach a
             # broker that is down, and nothing can call it off.
@@ -90,6 +95,7 @@ class Agent:
         oslo.messaging leaves only once it is back.
         """
         self._stopping.set()
+        self._supervision.stop()
         begun_s = time.monotonic()
         patience: dict[Callable[[], None], float] = {
             self._parts.resync.stop: within_s,

@@ -17,6 +17,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import orders
+from dcn_distributor.service import progress as progresses
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
@@ -40,3 +41,4 @@ class Parts:
     reconciler: reconcilers.Reconciler
     workers: worker_threads.Workers
     resync: resyncs.Resync
+    progress: progresses.Progress

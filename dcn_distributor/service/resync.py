@@ -25,6 +25,7 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import retry
+from dcn_distributor.service import progress as progresses
 from dcn_distributor.service import reconciler as reconcilers
 
 LOG = log.getLogger(__name__)
@@ -45,7 +46,10 @@ class Resync:
         enqueue: Callable[[images.ImageId], None],
         interval_s: float,
         backoff: retry.Backoff,
+        progress: progresses.Progress,
     ) -> None:
+        self._progress = progress
+        self._has_looked = False
         self._glance = glance
         self._reconciler = reconciler
         self._enqueue = enqueue
@@ -54,6 +58,11 @@ class Resync:
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name='resync')
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether all images were looked at once."""
+        return self._has_looked
 
     def start(self) -> None:
         """Start with a look at all images at once."""
@@ -75,7 +84,8 @@ class Resync:
         while not self._stopping.is_set():
             self._asked.clear()
             try:
-                self._look_at_all()
+                with self._progress.working('the look at all images'):
+                    self._look_at_all()
             except exceptions.DistributorError as exc:
                 failures += 1
                 pause_s = retry.delay_s(self._backoff, failures, 'resync')
@@ -98,6 +108,7 @@ class Resync:
             if self._stopping.is_set():
                 return
             seen += 1
+            self._progress.step()
             unseen.discard(image.id)
             if not self._reconciler.is_settled(image):
                 queued += 1
@@ -106,4 +117,5 @@ class Resync:
             # Deleted, most likely, and we did not hear of it.
             self._enqueue(image_id)
         self._reconciler.end_round()
+        self._has_looked = True
         LOG.info('Resync: %d images seen, %d to be looked at', seen, queued)

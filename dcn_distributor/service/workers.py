@@ -15,6 +15,7 @@ import threading
 
 from dcn_distributor.core import images
 from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import progress as progresses
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import work_queue
 
@@ -34,7 +35,9 @@ class Workers:
         reconciler: reconcilers.Reconciler,
         ledger: ledgers.Ledger,
         count: int,
+        progress: progresses.Progress,
     ) -> None:
+        self._progress = progress
         self._queue = queue
         self._reconciler = reconciler
         self._ledger = ledger
@@ -70,7 +73,8 @@ class Workers:
         while (image_id := self._queue.get()) is not None:
             with self._counting:
                 self._looks += 1
-            outcome = self._reconciler.reconcile(image_id)
+            with self._progress.working(f'the look at {image_id}'):
+                outcome = self._reconciler.reconcile(image_id)
             if outcome.look_again_s is not None:
                 self._queue.add_after(image_id, outcome.look_again_s)
             self._queue.done(image_id)

@@ -139,6 +139,7 @@ class Agency:
             world.reconciler,
             types.SimpleNamespace(looks=0),
             None,
+            None,
         )
         return answers.Answers(made, dict)
 

@@ -19,6 +19,7 @@ import pytest
 
 from dcn_distributor import app
 from dcn_distributor import conf as configuration
+from dcn_distributor.clients import systemd
 from dcn_distributor.clients.bus import notifications
 from dcn_distributor.core import choosing
 from dcn_distributor.core import retry
@@ -104,6 +105,7 @@ class Service:
             self.glance,
             self._make_streams,
             notifications.Counts(),
+            systemd.Systemd({}),
         )
         self.ear = Ear()
 
