@@ -31,7 +31,6 @@ from lab import errors
 from lab import state as lab_state
 
 Document = dict[str, Any]
-USER = 'glance'
 AGENT = 'dcn-distributor'
 # Those of sites.yaml, if it names none.
 _POOLS = ('images', 'volumes', 'vms')
@@ -112,11 +111,6 @@ def sites_with_cluster(document: Document) -> tuple[str, ...]:
     return tuple(n for n, site in _sites(document) if site.get('cluster'))
 
 
-def stores(document: Document) -> dict[str, str]:
-    """Give the store of each site."""
-    return {n: site.get('store') or n for n, site in _sites(document)}
-
-
 def cluster_name(document: Document, site: str) -> str:
     """Give the name of a site's cluster, as its files have it."""
     described = dict(_sites(document))[site].get('deploy') or {}
@@ -185,7 +179,7 @@ def _plain(state: lab_state.State) -> Document:
     }
     return {
         'version': 1,
-        'deploy': {'user': USER},
+        'deploy': {'user': 'glance'},
         'central': {
             'store': lab_state.CENTRAL,
             **_plain_cluster(lab_state.CENTRAL),
