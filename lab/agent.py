@@ -11,8 +11,6 @@
 # under the License.
 """The agent's configuration for this lab; the agent itself is not ours."""
 
-from pathlib import Path
-
 from lab import files
 from lab import glance
 from lab import keystone
@@ -28,10 +26,8 @@ policies:
 """
 
 
-def configure(
-    state: lab_state.State, transport_url: str, sites: str
-) -> tuple[Path, Path]:
-    """Write agent.conf and admin.conf with their YAML files; give the two.
+def configure(state: lab_state.State, transport_url: str, sites: str) -> None:
+    """Write agent.conf and admin.conf with their YAML files.
 
     admin.conf is for commands that may upload images, too: `bootstrap verify`.
 
@@ -42,13 +38,13 @@ def configure(
     files.write_private(directory / 'sites.yaml', sites)
     if not (directory / 'placement.yaml').exists():
         files.write_private(directory / 'placement.yaml', _PLACEMENT)
-    paths = directory / 'agent.conf', directory / 'admin.conf'
-    users = ('dcn-distributor', 'service'), ('admin', 'admin')
-    for path, (user, project) in zip(paths, users, strict=True):
+    for name, user, project in (
+        ('agent.conf', 'dcn-distributor', 'service'),
+        ('admin.conf', 'admin', 'admin'),
+    ):
         options = _options(state, transport_url)
         options['glance'] = _user(state, user, project)
-        files.write_private(path, files.ini(options))
-    return paths
+        files.write_private(directory / name, files.ini(options))
 
 
 def _options(

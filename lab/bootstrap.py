@@ -18,6 +18,7 @@ import sys
 from lab import files
 from lab import processes
 from lab import state as lab_state
+from lab import topology
 
 _COMMAND = Path(sys.executable).with_name('dcn-distributor')
 _TARGETS = ('ceph', 'glance')
@@ -32,7 +33,7 @@ class Bootstrap:
     def __init__(self, state: lab_state.State, sites: Path) -> None:
         self._state = state
         self._sites = sites
-        self.directory = state.directory / 'bootstrap'
+        self.directory = state.bootstrap_directory
 
     @property
     def state_file(self) -> Path:
@@ -53,7 +54,7 @@ class Bootstrap:
         for site, keyring in keyrings.items():
             self._run('keys', 'take', str(keyring), '--site', site)
         self._run('keys', '--apply')
-        out = self.directory / 'files'
+        out = topology.files_of(self._state)
         for target in _TARGETS:
             self._run(
                 *('render', '--target', target, '--out', str(out)),

@@ -79,6 +79,7 @@ class Lab:
         self._report = report
         self._cancelled = threading.Event()
         self._state: lab_state.State | None = None
+        self._planned: topology.Document = {}
         self._services: dict[str, lab_service.Service] = {}
 
     # -- commands ---------------------------------------------------------
@@ -92,9 +93,10 @@ class Lab:
             self._settle()
             for one in self._services.values():
                 one.check()
+            # It chooses ports, too.
+            self._configure_agent()
             self.state.save()
             files.private_directory(self.state.run_directory)
-            self._configure_agent()
             before = {n for n, s in self._services.items() if s.alive()}
             self._cancelled.clear()
             try:
@@ -165,7 +167,7 @@ class Lab:
             'LAB_GLANCE_CONF': str(self.glance_conf),
             'LAB_AGENT_CONF': str(self.agent_conf),
             'LAB_ADMIN_CONF': str(self.admin_conf),
-            'LAB_BOOTSTRAP': str(self.state.directory / 'bootstrap'),
+            'LAB_BOOTSTRAP': str(self.state.bootstrap_directory),
         }
 
     def exports(self) -> str:
@@ -192,7 +194,8 @@ class Lab:
     @property
     def clusters(self) -> tuple[str, ...]:
         """The sites that have a cluster: all, unless the lab is like none."""
-        return topology.sites_with_cluster(topology.plan(self.state))
+        self._open_or_fail()
+        return topology.sites_with_cluster(self._planned)
 
     @property
     def transport_url(self) -> str:
@@ -224,6 +227,11 @@ class Lab:
         """The same for commands that need an administrator of images."""
         return self.state.directory / 'agent' / 'admin.conf'
 
+    @property
+    def sites_file(self) -> Path:
+        """The sites.yaml of agent and bootstrap."""
+        return self.agent_conf.with_name('sites.yaml')
+
     def ceph_conf(self, site: str, entity: str = ceph.ADMIN) -> str:
         """Give a ceph.conf of a site's cluster with an entity's keyring.
 
@@ -232,7 +240,8 @@ class Lab:
         """
         if entity == ceph.ADMIN:
             return self.cluster(site).conf
-        name = topology.cluster_name(topology.plan(self.state), site)
+        self._open_or_fail()
+        name = topology.cluster_name(self._planned, site)
         host = 'agent' if entity == f'client.{topology.AGENT}' else 'central'
         return str(
             topology.files_of(self.state, host) / f'etc/ceph/{name}.conf'
@@ -293,10 +302,10 @@ class Lab:
             link_service.WideAreaLink(site, state, cancelled)
             for site in state.links
         ]
-        planned = topology.plan(state)
+        self._planned = topology.plan(state)
         clusters = [
             ceph.Ceph(site, state, cancelled)
-            for site in topology.sites_with_cluster(planned)
+            for site in topology.sites_with_cluster(self._planned)
         ]
         with_glance = state.sites if state.like else (lab_state.CENTRAL,)
         glances = [
@@ -313,31 +322,30 @@ class Lab:
             raise errors.LabError(f'no {name} in this lab')
         return found
 
-    def _configure_agent(self) -> Path:
-        """Write what agent and commands read; give sites.yaml."""
-        planned = topology.plan(self.state)
+    def _configure_agent(self) -> None:
+        """Write what agent and commands read."""
         clusters = {
             site: topology.Cluster(one.conf, one.fsid, one.monitors)
-            for site in topology.sites_with_cluster(planned)
+            for site in self.clusters
             for one in [self.cluster(site)]
         }
-        settled = topology.settle(self.state, planned, clusters)
-        conf, _ = agent.configure(
+        settled = topology.settle(self.state, self._planned, clusters)
+        agent.configure(
             self.state, self.transport_url, topology.write(settled)
         )
-        return conf.with_name('sites.yaml')
 
     def _bootstrap(self) -> None:
         """Issue the keys of clusters, and render what is made with them."""
         began = time.monotonic()
-        one = bootstrap.Bootstrap(self.state, self._configure_agent())
+        one = bootstrap.Bootstrap(self.state, self.sites_file)
         if not one.is_due():
             return
-        planned = topology.plan(self.state)
         keyrings = {
-            site: self.cluster(site).issue(topology.entities(planned, site))
+            site: self.cluster(site).issue(
+                topology.entities(self._planned, site)
+            )
             for site in self.clusters
-            if topology.is_external(planned, site)
+            if topology.is_external(self._planned, site)
         }
         one.apply(keyrings)
         seconds = time.monotonic() - began

@@ -181,13 +181,16 @@ class Glance(service.Service):
         return both if self._stores.exists() else (self.conf,)
 
     def _options(self) -> dict[str, dict[str, object]]:
+        in_place = self._in_place_of_swift()
         return {
-            'DEFAULT': self._default_options(),
+            **in_place,
+            'DEFAULT': {
+                **self._default_options(),
+                **in_place.get('DEFAULT', {}),
+            },
             'database': sqlite.options(self.central / 'data/glance.db'),
             'keystone_authtoken': self._user_options(),
-            'paste_deploy': {
-                'config_file': self._paste_file(),
-            },
+            'paste_deploy': {'config_file': self._paste_file()},
             'oslo_policy': {
                 'policy_file': POLICY,
                 'policy_dirs': self.directory / 'policy.d',
@@ -209,7 +212,6 @@ class Glance(service.Service):
                 'heartbeat_timeout_threshold': 10,
             },
             'oslo_concurrency': {'lock_path': self.directory / 'locks'},
-            **self._in_place_of_swift(),
         }
 
     def _default_options(self) -> dict[str, object]:
@@ -217,8 +219,6 @@ class Glance(service.Service):
             'use_stderr': 'true',
             'transport_url': self.rabbitmq.transport_url,
         }
-        if store := self._swift_store():
-            options['enabled_backends'] = f'{store}:file'
         if self.is_debian:
             options['bind_host'] = ports.LOOPBACK
             options['bind_port'] = self.port
@@ -242,24 +242,22 @@ class Glance(service.Service):
             'region_name': lab_keystone.REGION,
         }
 
-    def _swift_store(self) -> str | None:
-        """Name the store that is to be on Swift, if one is."""
+    def _in_place_of_swift(self) -> dict[str, dict[str, object]]:
+        """Have a directory that all share be what Swift is elsewhere."""
         parser = configparser.RawConfigParser()
         parser.read(self._stores)
         store, _, driver = parser.get(
             'DEFAULT', 'enabled_backends', fallback=''
         ).partition(':')
-        return store if driver == 'swift' else None
-
-    def _in_place_of_swift(self) -> dict[str, dict[str, object]]:
-        """Have a directory that all share be what Swift is elsewhere."""
-        store = self._swift_store()
-        if store is None:
+        if driver != 'swift':
             return {}
         directory = files.private_directory(
             self.state.service_directory('in-place-of-swift')
         )
-        return {store: {'filesystem_store_datadir': directory}}
+        return {
+            'DEFAULT': {'enabled_backends': f'{store}:file'},
+            store: {'filesystem_store_datadir': directory},
+        }
 
     # -- the flavours -----------------------------------------------------
 

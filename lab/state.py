@@ -69,6 +69,11 @@ class State:
         """Give the directory of one service (it may not exist yet)."""
         return self.directory / name
 
+    @property
+    def bootstrap_directory(self) -> Path:
+        """The directory of issued keys, and of files rendered with them."""
+        return self.directory / 'bootstrap'
+
     def log(self, name: str) -> Path:
         """Give the log file of a service or of one of its programs."""
         return self.directory / 'log' / f'{name}.log'

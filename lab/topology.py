@@ -28,6 +28,7 @@ from typing import Any
 from ruamel import yaml
 
 from lab import errors
+from lab import ports
 from lab import state as lab_state
 
 Document = dict[str, Any]
@@ -50,9 +51,9 @@ class Cluster:
     monitors: str
 
 
-def files_of(state: lab_state.State, site: str) -> Path:
-    """Give the directory of what is rendered for a site, or `agent`."""
-    return state.directory / 'bootstrap' / 'files' / site
+def files_of(state: lab_state.State, site: str = '') -> Path:
+    """Give the directory of what is rendered: for a site, `agent`, or all."""
+    return state.bootstrap_directory / 'files' / site
 
 
 def read(path: Path) -> Document:
@@ -251,7 +252,7 @@ def service_name(site: str) -> str:
 
 def url(state: lab_state.State, site: str) -> str:
     """Give where a site's glance-api listens."""
-    return f'http://127.0.0.1:{state.port(service_name(site))}'
+    return f'http://{ports.LOOPBACK}:{state.port(service_name(site))}'
 
 
 def _sites(document: Document) -> list[tuple[str, Document]]:

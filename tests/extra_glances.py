@@ -24,10 +24,8 @@ from lab import rabbitmq as lab_rabbitmq
 class ExtraGlance(lab_glance.Glance):
     """One more, of the flavour the lab has, with the same database and users.
 
-    Staging is its own.
-
-    :param rendered: what bootstrap has rendered for it, if that is not what
-        central's has
+    :param rendered: what bootstrap has rendered for it, its staging too, if
+        that is not what central's has
     """
 
     def __init__(

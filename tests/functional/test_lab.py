@@ -112,6 +112,13 @@ def test_up_leaves_running_services_alone(lab: deployment.Lab) -> None:
     assert [(s.name, s.pids, s.ports) for s in again.status()] == before
 
 
+def test_up_writes_the_same_sites_again(lab: deployment.Lab) -> None:
+    before = lab.sites_file.read_text()
+    deployment.Lab(lab.directory).up()
+
+    assert lab.sites_file.read_text() == before
+
+
 def test_up_heals_what_was_killed_and_keeps_its_data(
     lab: deployment.Lab,
 ) -> None:

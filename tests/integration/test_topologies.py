@@ -33,12 +33,11 @@ from lab import deployment
 from lab import topology
 from tests import waiting
 from tests.integration import bootstrapped
+from tests.unit.bootstrap import samples
 from tests.unit.bootstrap.tripleo import ceph_client
 from tests.unit.bootstrap.tripleo import sources
 
 MIB = 2**20
-TOP = Path(__file__).resolve().parent.parent.parent
-SAMPLES = TOP / 'etc' / 'dcn_distributor'
 
 
 class Cloud:
@@ -50,16 +49,15 @@ class Cloud:
         self.lab = deployment.Lab(
             directory,
             glance=flavour,
-            like=SAMPLES / f'sites-{sample}.yaml.sample',
+            like=samples.sample(sample),
         )
         self.lab.up()
         self._session = self.lab.credentials('admin').session()
-        rendered = directory / 'bootstrap'
         self.bootstrap = bootstrapped.Commands(
             self.lab.admin_conf,
-            self.lab.agent_conf.with_name('sites.yaml'),
-            rendered / 'state.json',
-            rendered / 'files',
+            self.lab.sites_file,
+            self.lab.state.bootstrap_directory / 'state.json',
+            topology.files_of(self.lab.state),
         )
 
     def add(self, site: str) -> None:
@@ -124,9 +122,7 @@ class Cloud:
         return [row['Check'] for row in found]
 
 
-@pytest.fixture(
-    scope='module', params=('multi-ceph', 'external-ceph', 'glance-cache')
-)
+@pytest.fixture(scope='module', params=samples.TOPOLOGIES)
 def cloud(
     request: pytest.FixtureRequest,
     running_lab: deployment.Lab,

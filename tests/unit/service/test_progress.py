@@ -16,27 +16,14 @@ import threading
 import pytest
 
 from dcn_distributor.service import progress
+from tests.fakes import clock as fake_clock
 
 LIMIT_S = 60.0
 
 
-class Clock:
-    """Seconds that pass when told to."""
-
-    now_s = 1000.0
-
-    def __call__(self):
-        """Give the time."""
-        return self.now_s
-
-    def pass_(self, seconds):
-        """Let time pass."""
-        self.now_s += seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return fake_clock.Clock()
 
 
 @pytest.fixture
@@ -47,16 +34,16 @@ def works(clock):
 def test_who_waits_for_work_is_not_stuck(clock, works):
     with works.working('a look'):
         pass
-    clock.pass_(10 * LIMIT_S)
+    clock.advance(10 * LIMIT_S)
 
     assert works.stuck(LIMIT_S) == ()
 
 
 def test_work_that_does_not_get_on_is_named(clock, works):
     with works.working('a look'):
-        clock.pass_(LIMIT_S)
+        clock.advance(LIMIT_S)
         assert works.stuck(LIMIT_S) == ()
-        clock.pass_(1)
+        clock.advance(1)
         assert works.stuck(LIMIT_S) == ('a look',)
     assert works.stuck(LIMIT_S) == ()
 
@@ -64,17 +51,17 @@ def test_work_that_does_not_get_on_is_named(clock, works):
 def test_long_work_that_gets_on_is_not_stuck(clock, works):
     with works.working('a look at many'):
         for _ in range(5):
-            clock.pass_(LIMIT_S)
+            clock.advance(LIMIT_S)
             works.step()
             assert works.stuck(LIMIT_S) == ()
-        clock.pass_(LIMIT_S + 1)
+        clock.advance(LIMIT_S + 1)
         assert works.stuck(LIMIT_S) == ('a look at many',)
 
 
 def test_work_that_fails_is_over(clock, works):
     with pytest.raises(ValueError, match='broken'), works.working('a look'):
         raise ValueError('broken')
-    clock.pass_(2 * LIMIT_S)
+    clock.advance(2 * LIMIT_S)
 
     assert works.stuck(LIMIT_S) == ()
 
@@ -92,7 +79,7 @@ def test_each_thread_has_its_own(clock, works):
     try:
         begun.wait()
         with works.working('what gets on'):
-            clock.pass_(LIMIT_S + 1)
+            clock.advance(LIMIT_S + 1)
             works.step()
             assert works.stuck(LIMIT_S) == ('what hangs',)
     finally:

@@ -18,6 +18,7 @@ import pytest
 from dcn_distributor.service import progress
 from dcn_distributor.service import supervision
 from tests import waiting
+from tests.fakes import clock as fake_clock
 
 PATIENCE_S = 40.0
 
@@ -46,10 +47,10 @@ class World:
     """A supervision, with a clock and a Glance that tests set."""
 
     def __init__(self, patience_s=PATIENCE_S):
-        self.now_s = 1000.0
+        self.clock = fake_clock.Clock()
         self.has_looked = False
         self.supervisor = Supervisor(patience_s)
-        self.progress = progress.Progress(lambda: self.now_s)
+        self.progress = progress.Progress(self.clock)
         self.supervision = supervision.Supervision(
             self.supervisor, self.progress, lambda: self.has_looked
         )
@@ -75,9 +76,9 @@ def test_it_is_ready_once_all_images_were_looked_at(world):
 
 def test_work_that_is_stuck_keeps_the_watchdog_unfed(world, caplog):
     with world.progress.working('the look at an image'):
-        world.now_s += PATIENCE_S / 2
+        world.clock.advance(PATIENCE_S / 2)
         assert world.tell() == ['alive']
-        world.now_s += 1
+        world.clock.advance(1)
         assert world.tell() == []
         assert world.tell() == []
     assert world.tell() == ['alive']
