@@ -190,7 +190,6 @@ def _plain(state: lab_state.State) -> Document:
 
 
 def _plain_cluster(site: str) -> Document:
-    name = _NO_CLUSTER_NAME.sub('', site)
     if site == lab_state.CENTRAL:
         stack = {'kind': 'control-plane', 'roles': {'Controller': {}}}
     else:
@@ -198,8 +197,16 @@ def _plain_cluster(site: str) -> Document:
         stack = {'kind': 'hyperconverged', 'roles': roles}
     return {
         'cluster': {'user': AGENT},
-        'deploy': {'ceph': {'name': name}, 'stacks': {site: stack}},
+        'deploy': {
+            'ceph': {'name': _plain_name(site)},
+            'stacks': {site: stack},
+        },
     }
+
+
+def _plain_name(site: str) -> str:
+    """Make a cluster's name of a site's: of letters and digits only."""
+    return _NO_CLUSTER_NAME.sub('', site)
 
 
 # -- like another -------------------------------------------------------------
@@ -208,10 +215,10 @@ def _plain_cluster(site: str) -> Document:
 def _another(name: str, shape: Document, number: int) -> Document:
     """Give one more site of the same shape, with a name and a number."""
     site = copy.deepcopy(shape)
+    site.pop('store', None)
     deploy = site.get('deploy') or {}
-    for described in (site, deploy.get('ceph') or {}):
-        described.pop('store', None)
-        described.pop('name', None)
+    if 'ceph' in deploy:
+        deploy['ceph']['name'] = _plain_name(name)
     stacks: Document = {}
     for stack in (deploy.get('stacks') or {}).values():
         for role in (stack.get('roles') or {}).values():

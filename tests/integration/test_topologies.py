@@ -273,16 +273,16 @@ def test_site_is_added_while_the_others_serve(cloud: Cloud) -> None:
             cloud.wait_for(image_id, 'dcn0')
 
         with _repeated(lambda: cloud.download('dcn0', image_id)) as read:
-            cloud.add('dcn2')
+            cloud.add('far-north')
             if has_keys:
-                cloud.copy(image_id, 'dcn2')
-                cloud.wait_for(image_id, 'dcn2')
+                cloud.copy(image_id, 'far-north')
+                cloud.wait_for(image_id, 'far-north')
 
         assert set(read) == {digest}
-        assert cloud.download('dcn2', image_id) == digest
+        assert cloud.download('far-north', image_id) == digest
     if has_keys:
         assert before < cloud.bootstrap.secrets()
-    assert 'dcn2' in cloud.lab.sites
+    assert 'far-north' in cloud.lab.sites
     cloud.verify()
 
 
