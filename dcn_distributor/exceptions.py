@@ -18,6 +18,8 @@
       TemporaryError          try again later, without end
         GlanceUnavailable     no answer, a 5xx, a time-out, too many requests
         BusUnavailable        the message bus does not answer
+          AgentTooOld         it does, but by an agent that cannot do that
+        AddressUnavailable    where the agent should answer is taken
         ClusterUnavailable    a Ceph cluster gives no answer in time
         SourceUnavailable     a copy cannot be read, another one may
         StoreFull             no space, or no quota, for one more copy
@@ -36,7 +38,7 @@
         LocationQuotaExceeded Glance takes no more locations for this image
         VerificationFailed    what was read or written is not the image
         Cancelled             the copy was called off
-          Stopped             the program ends, and the next one goes on
+          Stopped             broken off, for somebody to go on with later
 
 Clients raise them, `from` the foreign error. Only the reconciler turns them
 into outcomes, and only cmd into exit codes. Anything else that is raised is
@@ -70,6 +72,14 @@ class GlanceUnavailable(TemporaryError):
 
 class BusUnavailable(TemporaryError):
     """The message bus cannot be reached."""
+
+
+class AgentTooOld(BusUnavailable):
+    """The agent that answered is of a release that does not know that."""
+
+
+class AddressUnavailable(TemporaryError):
+    """The address that the agent should answer at cannot be listened at."""
 
 
 class ClusterUnavailable(TemporaryError):
@@ -151,8 +161,11 @@ class VerificationFailed(PermanentError):
 
 
 class Cancelled(PermanentError):
-    """A copy was called off: its image is gone, or the program ends."""
+    """A copy was called off: its image is gone, or it was broken off."""
 
 
 class Stopped(Cancelled):
-    """The program ends: the next one goes on with what was copied."""
+    """A copy was broken off: the program ends, or it is not the time for it.
+
+    What was copied is left to go on with: for the next program, or later.
+    """

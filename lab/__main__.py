@@ -33,7 +33,10 @@ Everything listens on 127.0.0.1 only, or behind a link of its own.
 """
 _DETAILS = """\
 services: rabbitmq, keystone, glance, ceph-SITE for each site, and link-SITE
-for each link; glance-SITE for each site, if the lab is --like a file.
+for each link; glance-SITE for each site, if the lab is --like a file; agent-1,
+agent-2 and so on, and etcd, with several --agents; rabbitmq-1 to rabbitmq-3
+in place of rabbitmq, and rabbitmq-epmd by which they find each other, with
+--rabbitmq-nodes 3.
 
 environment:
   DCN_LAB_DIR            where the lab lives (default: .lab in the checkout);
@@ -52,6 +55,8 @@ examples:
   tools/lab up --like etc/dcn_distributor/sites-multi-ceph.yaml.sample
   tools/lab up --link dcn1=50ms,1Gbit  the cluster of dcn1 behind a WAN
   tools/lab stop link-dcn1            cut it; start heals it
+  tools/lab up --agents 3 --rabbitmq-nodes 3
+  tools/lab kill agent-2              the others take over its links
   eval "$(tools/lab env)"             then, say, glance image-list
   ceph -c "$LAB_CEPH_CONF_dcn0" -s    one of the clusters
   tools/lab freeze ceph-dcn1          a site that no longer answers
@@ -157,7 +162,34 @@ def _add_up(
         help='also run a Ceph manager at each site (300 MiB each), from '
         'now on',
     )
+    _add_several(up)
     up.set_defaults(command=_up)
+
+
+def _add_several(up: argparse.ArgumentParser) -> None:
+    up.add_argument(
+        '--agents',
+        metavar='N',
+        type=_count,
+        help='how many agents share the links (default: 1). Several are '
+        'services of the lab, and so is the etcd by which they find each '
+        'other; one is for you to start. On a lab that exists it adds agents',
+    )
+    up.add_argument(
+        '--rabbitmq-nodes',
+        type=int,
+        choices=lab_state.BUS_SIZES,
+        help='how many RabbitMQ nodes there are (default: 1); three are a '
+        'cluster with quorum queues, which survives the loss of any one',
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no number of agents: expected 1 or more'
+        )
+    return int(text)
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -172,6 +204,8 @@ def _up(options: argparse.Namespace) -> int:
         manager=options.mgr,
         links=dict(_link(text) for text in options.link),
         like=options.like,
+        agents=options.agents,
+        rabbitmq_nodes=options.rabbitmq_nodes,
         report=report,
     )
     lab.up()

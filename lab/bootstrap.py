@@ -78,4 +78,5 @@ class Bootstrap:
             ),
             what=f'dcn-distributor bootstrap {words[0]}',
             log=self._state.log('bootstrap'),
+            environment=lab_state.OUR_CODE,
         )

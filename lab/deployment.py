@@ -17,21 +17,19 @@ lab.service('glance').freeze()
 lab.down(purge=True)
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from concurrent import futures
-import contextlib
+import dataclasses
 from pathlib import Path
 import shlex
 import shutil
-import signal
 import threading
 import time
 from typing import TypeVar
 
 from lab import agent
 from lab import bootstrap
+from lab import bus
 from lab import ceph
 from lab import credentials as lab_credentials
 from lab import errors
@@ -42,21 +40,24 @@ from lab import keystone as lab_keystone
 from lab import link as lab_link
 from lab import link_devices
 from lab import link_service
+from lab import order
 from lab import processes
-from lab import rabbitmq as lab_rabbitmq
 from lab import service as lab_service
+from lab import services
 from lab import state as lab_state
 from lab import topology
 
 _Kind = TypeVar('_Kind', bound=lab_service.Service)
-Report = Callable[[str], None]
 _PROJECTS = {'admin': 'admin', 'demo': 'demo', 'dcn-distributor': 'service'}
 
 
 class Lab:
     """A deployment in one directory.
 
+    What is left open stays as it is, or is the simplest in a new lab.
+
     :param like: a sites.yaml whose sites, clusters and Glances it has
+    :param agents: how many; several are run by the lab, one by who wants it
     """
 
     def __init__(
@@ -68,14 +69,20 @@ class Lab:
         manager: bool = False,
         links: Mapping[str, lab_link.Link] | None = None,
         like: Path | None = None,
-        report: Report = lambda _: None,
+        agents: int | None = None,
+        rabbitmq_nodes: int | None = None,
+        report: order.Report = lambda _: None,
     ) -> None:
         self.directory = directory or lab_state.default_directory()
-        self._edges = sites
-        self._flavour = glance
-        self._manager = manager
-        self._links = links or {}
-        self._like = like
+        self._wanted = lab_state.Wanted(
+            edges=sites,
+            glance=glance,
+            manager=manager,
+            links=links or {},
+            like=like,
+            agents=agents,
+            rabbitmq_nodes=rabbitmq_nodes,
+        )
         self._report = report
         self._cancelled = threading.Event()
         self._state: lab_state.State | None = None
@@ -100,10 +107,14 @@ class Lab:
             before = {n for n, s in self._services.items() if s.alive()}
             self._cancelled.clear()
             try:
-                self._start_all()
+                order.Start(
+                    self._services.values(), self._cancelled, self._report
+                ).run(self._bootstrap)
             except BaseException:
                 self._cancelled.set()
-                self._stop_all(set(self._services) - before)
+                order.stop(
+                    s for n, s in self._services.items() if n not in before
+                )
                 if not before:
                     link_devices.remove(self.state.identity)
                 raise
@@ -115,7 +126,7 @@ class Lab:
         with lab_state.exclusive(self.directory):
             known = self._open()
             if known is not None:
-                self._stop_all(set(self._services))
+                order.stop(self._services.values())
                 # Whatever carries our mark, of services no longer known.
                 processes.kill(f'{known.identity}/')
                 link_devices.remove(known.identity)
@@ -166,6 +177,8 @@ class Lab:
             'LAB_GLANCE_URL': self.glance_url,
             'LAB_GLANCE_CONF': str(self.glance_conf),
             'LAB_AGENT_CONF': str(self.agent_conf),
+            'LAB_AGENT_CONFS': ' '.join(map(str, self.agent_confs)),
+            'LAB_COORDINATION_URL': self.coordination_url,
             'LAB_ADMIN_CONF': str(self.admin_conf),
             'LAB_BOOTSTRAP': str(self.state.bootstrap_directory),
         }
@@ -200,7 +213,7 @@ class Lab:
     @property
     def transport_url(self) -> str:
         """What oslo.messaging connects to; it holds a password."""
-        return self._typed('rabbitmq', lab_rabbitmq.RabbitMQ).transport_url
+        return bus.transport_url(self.state)
 
     @property
     def keystone_url(self) -> str:
@@ -219,18 +232,29 @@ class Lab:
 
     @property
     def agent_conf(self) -> Path:
-        """The agent's --config-file, with its YAML files beside it."""
-        return self.state.directory / 'agent' / 'agent.conf'
+        """The --config-file of the agent, the first if there are several."""
+        return self.agent_confs[0]
+
+    @property
+    def agent_confs(self) -> tuple[Path, ...]:
+        """The --config-file of each agent."""
+        state = self.state
+        return tuple(agent.conf(state, name) for name in agent.names(state))
+
+    @property
+    def coordination_url(self) -> str:
+        """What several agents find each other by; empty if there is one."""
+        return agent.coordination_url(self.state)
 
     @property
     def admin_conf(self) -> Path:
         """The same for commands that need an administrator of images."""
-        return self.state.directory / 'agent' / 'admin.conf'
+        return agent.shared(self.state) / 'admin.conf'
 
     @property
     def sites_file(self) -> Path:
         """The sites.yaml of agent and bootstrap."""
-        return self.agent_conf.with_name('sites.yaml')
+        return agent.shared(self.state) / 'sites.yaml'
 
     def ceph_conf(self, site: str, entity: str = ceph.ADMIN) -> str:
         """Give a ceph.conf of a site's cluster with an entity's keyring.
@@ -281,39 +305,16 @@ class Lab:
             )
 
     def _settle(self) -> None:
-        edges = self._edges
-        if self._like is not None:
-            edges = (*topology.read(self._like)['sites'], *edges)
-        self._state = lab_state.settle(
-            self.directory,
-            edges,
-            self._flavour,
-            self._manager,
-            self._links,
-            self._like,
-        )
+        wanted, like = self._wanted, self._wanted.like
+        if like is not None:
+            edges = (*topology.read(like)['sites'], *wanted.edges)
+            wanted = dataclasses.replace(wanted, edges=edges)
+        self._state = lab_state.settle(self.directory, wanted)
         self._make_services(self._state)
 
     def _make_services(self, state: lab_state.State) -> None:
-        cancelled = self._cancelled
-        rabbitmq = lab_rabbitmq.RabbitMQ(state, cancelled)
-        keystone = lab_keystone.Keystone(state, cancelled)
-        links = [
-            link_service.WideAreaLink(site, state, cancelled)
-            for site in state.links
-        ]
         self._planned = topology.plan(state)
-        clusters = [
-            ceph.Ceph(site, state, cancelled)
-            for site in topology.sites_with_cluster(self._planned)
-        ]
-        with_glance = state.sites if state.like else (lab_state.CENTRAL,)
-        glances = [
-            lab_glance.Glance(state, cancelled, keystone, rabbitmq, site)
-            for site in with_glance
-        ]
-        everything = (*links, rabbitmq, keystone, *clusters, *glances)
-        self._services = {one.name: one for one in everything}
+        self._services = services.make(state, self._planned, self._cancelled)
 
     def _typed(self, name: str, kind: type[_Kind]) -> _Kind:
         self._open_or_fail()
@@ -330,9 +331,7 @@ class Lab:
             for one in [self.cluster(site)]
         }
         settled = topology.settle(self.state, self._planned, clusters)
-        agent.configure(
-            self.state, self.transport_url, topology.write(settled)
-        )
+        agent.configure(self.state, topology.write(settled))
 
     def _bootstrap(self) -> None:
         """Issue the keys of clusters, and render what is made with them."""
@@ -350,72 +349,3 @@ class Lab:
         one.apply(keyrings)
         seconds = time.monotonic() - began
         self._report(f'bootstrap: keys and files made in {seconds:.1f} s')
-
-    def _start_all(self) -> None:
-        """Start in parallel; Glance last: it looks at the clusters once.
-
-        A store that Glance cannot reach when it starts stays read-only
-        until it is started again. Its tables are made meanwhile, and its keys
-        once there are clusters. The links come first: a cluster starts at the
-        far end of its own.
-        """
-        glance = self._services['glance']
-        links = [self.link(site) for site in self.state.links]
-        for link in links:
-            self._start_one(link)
-        glances = [
-            one
-            for one in self._services.values()
-            if isinstance(one, lab_glance.Glance)
-        ]
-        begun = (*glances, *links)
-        others = [s for s in self._services.values() if s not in begun]
-        with futures.ThreadPoolExecutor(len(others) + 1) as pool:
-            jobs = [pool.submit(self._start_one, one) for one in others]
-            jobs.append(pool.submit(glance.prepare))
-            self._wait_for(jobs)
-        self._bootstrap()
-        # The first unpacks and makes what all others use.
-        self._start_one(glance)
-        with futures.ThreadPoolExecutor(len(glances)) as pool:
-            self._wait_for(
-                [
-                    pool.submit(self._start_one, one)
-                    for one in glances
-                    if one is not glance
-                ]
-            )
-
-    def _wait_for(self, jobs: list['futures.Future[None]']) -> None:
-        try:
-            for job in futures.as_completed(jobs):
-                job.result()
-        except BaseException:
-            self._cancelled.set()
-            raise
-
-    def _start_one(self, service: lab_service.Service) -> None:
-        began = time.monotonic()
-        started = service.start()
-        seconds = time.monotonic() - began
-        what = f'started in {seconds:.1f} s' if started else 'runs'
-        self._report(f'{service.name}: {what}')
-
-    def _stop_all(self, names: set[str]) -> None:
-        with _uninterrupted(), futures.ThreadPoolExecutor(16) as pool:
-            chosen = [s for n, s in self._services.items() if n in names]
-            for _ in pool.map(lambda one: one.stop(), chosen):
-                pass
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C not leave half of it running."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

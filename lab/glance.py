@@ -23,6 +23,7 @@ from pathlib import Path
 import subprocess
 import threading
 
+from lab import bus
 from lab import errors
 from lab import files
 from lab import gunicorn
@@ -30,7 +31,6 @@ from lab import http
 from lab import keystone as lab_keystone
 from lab import ports
 from lab import processes
-from lab import rabbitmq as lab_rabbitmq
 from lab import service
 from lab import sqlite
 from lab import state as lab_state
@@ -38,9 +38,6 @@ from lab import topology
 
 POLICY = lab_state.TOP / 'etc/dcn_distributor/glance-policy.yaml.sample'
 TOPICS = ('notifications', 'dcn_distributor')
-# Both ends of a queue must declare it alike, so the agent gets the same.
-# Durable: what was announced survives a restart of the broker.
-MESSAGING: dict[str, object] = {'amqp_durable_queues': 'true'}
 # Beside glance-api.conf, which wins, under a name that gunicorn's server
 # looks for (glance: common/wsgi_app.py).
 _STORES = 'glance-image-import.conf'
@@ -68,19 +65,19 @@ class Glance(service.Service):
         the lab's
     """
 
+    stage = service.Stage.IMAGES
+
     def __init__(
         self,
         state: lab_state.State,
         cancelled: threading.Event,
         keystone: lab_keystone.Keystone,
-        rabbitmq: lab_rabbitmq.RabbitMQ,
         site: str = lab_state.CENTRAL,
         rendered: Path | None = None,
     ) -> None:
         super().__init__(topology.service_name(site), state, cancelled)
         self.port = state.port(self.name)
         self.keystone = keystone
-        self.rabbitmq = rabbitmq
         self.is_debian = state.glance == 'debian'
         self.rendered = rendered or topology.files_of(state, site)
         self.central = state.service_directory('glance')
@@ -205,7 +202,7 @@ class Glance(service.Service):
                 'retry': 1,
             },
             'oslo_messaging_rabbit': {
-                **MESSAGING,
+                **bus.options(self.state),
                 # Also how long a send waits for a broker that hangs. With
                 # the default of 60 s a frozen one held the creation of an
                 # image for 101 s and its upload for 234 s; so 51 and 208 s.
@@ -217,7 +214,7 @@ class Glance(service.Service):
     def _default_options(self) -> dict[str, object]:
         options: dict[str, object] = {
             'use_stderr': 'true',
-            'transport_url': self.rabbitmq.transport_url,
+            'transport_url': bus.transport_url(self.state),
         }
         if self.is_debian:
             options['bind_host'] = ports.LOOPBACK

@@ -40,6 +40,8 @@ _CLOSED_PORT = 1
 class WideAreaLink(service.Service):
     """The link of one site."""
 
+    # A cluster starts at the far end of its own.
+    stage = service.Stage.FIRST
     start_timeout_s = 30
 
     def __init__(
@@ -96,10 +98,7 @@ class WideAreaLink(service.Service):
                 *(sys.executable, '-m', 'lab.link_loop'),
                 *(self.network.near_device, self.network.namespace),
                 *(self.network.far_device, str(self._shape)),
-                environment={
-                    'PYTHONPATH': str(lab_state.TOP),
-                    'PYTHONDONTWRITEBYTECODE': '1',
-                },
+                environment=lab_state.OUR_CODE,
             ),
         )
 

@@ -9,9 +9,13 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""RabbitMQ: one node, its Erlang port mapper, one user."""
+"""RabbitMQ: one node, its Erlang port mapper, one user.
+
+Several that are a cluster are in lab.rabbitmq_cluster.
+"""
 
 import contextlib
+from pathlib import Path
 import secrets
 import socket
 import threading
@@ -22,6 +26,7 @@ from lab import processes
 from lab import service
 from lab import state as lab_state
 
+USER = 'openstack'
 _PACKAGE = 'rabbitmq-server'
 # The wrapper in /usr/sbin changes to the user and directory of the system's
 # own broker; this is the script below it.
@@ -35,18 +40,15 @@ class RabbitMQ(service.Service):
     start_timeout_s = 90
 
     def __init__(
-        self, state: lab_state.State, cancelled: threading.Event
+        self,
+        state: lab_state.State,
+        cancelled: threading.Event,
+        name: str = 'rabbitmq',
     ) -> None:
-        super().__init__('rabbitmq', state, cancelled)
-        self.port = state.port('rabbitmq')
+        super().__init__(name, state, cancelled)
+        self.port = state.port(name)
         self.mapper_port = state.port('rabbitmq-epmd')
-        self.cluster_port = state.port('rabbitmq-distribution')
-
-    @property
-    def transport_url(self) -> str:
-        """What oslo.messaging connects to, with the password in it."""
-        password = self.state.passwords['rabbitmq']
-        return f'rabbit://openstack:{password}@{ports.LOOPBACK}:{self.port}/'
+        self.cluster_port = state.port(f'{name}-distribution')
 
     def ports(self) -> dict[str, int]:
         """Name the ports after the programs that open them."""
@@ -58,64 +60,68 @@ class RabbitMQ(service.Service):
 
     def daemons(self) -> tuple[processes.Daemon, ...]:
         """Start the port mapper ourselves: the broker's own would stay."""
-        mapper = (
-            processes.find_program('epmd', 'erlang-base'),
-            '-address',
-            ports.LOOPBACK,
-            '-port',
-            str(self.mapper_port),
-        )
         return (
-            self.daemon('epmd', *mapper, environment=self._environment()),
-            self.daemon(
-                'server',
-                processes.find_program(_SERVER, _PACKAGE),
-                environment=self._environment(),
-            ),
+            self.daemon('epmd', *port_mapper(self.mapper_port)),
+            self.server(),
+        )
+
+    def server(self) -> processes.Daemon:
+        """Give the broker proper."""
+        return self.daemon(
+            'server',
+            processes.find_program(_SERVER, _PACKAGE),
+            environment=self._environment(),
         )
 
     def configure(self) -> bool:
         """Write its configuration; the user is made at the first start."""
-        cookie = self.directory / '.erlang.cookie'
-        if not cookie.exists():
-            files.write_private(cookie, secrets.token_hex(20))
-        cookie.chmod(0o400)
+        make_cookie(self.home)
         files.write_private(self.directory / 'enabled_plugins', '[].\n')
         files.write_private(self.directory / 'env.conf', '')
         files.write_private(self.directory / 'advanced.config', '[].\n')
-        options = {
+        text = ''.join(
+            f'{key} = {value}\n' for key, value in self.options().items()
+        )
+        return files.write_private(self.directory / 'rabbitmq.conf', text)
+
+    def options(self) -> dict[str, object]:
+        """Give what rabbitmq.conf says."""
+        return {
             'listeners.tcp.1': f'{ports.LOOPBACK}:{self.port}',
-            'default_user': 'openstack',
+            'default_user': USER,
             'default_pass': self.state.passwords['rabbitmq'],
             'loopback_users': 'none',
             'log.console.level': 'info',
         }
-        text = ''.join(f'{key} = {value}\n' for key, value in options.items())
-        return files.write_private(self.directory / 'rabbitmq.conf', text)
 
     def problem(self) -> str | None:
         """Say hello in AMQP: the broker answers with Connection.Start."""
         try:
-            with contextlib.closing(
-                socket.create_connection((ports.LOOPBACK, self.port), 2)
-            ) as connection:
-                connection.settimeout(3)
-                connection.sendall(_HELLO)
-                answer = connection.recv(7)
+            answer = greet(self.port, _HELLO, 7)
         except OSError as exc:
             return f'no AMQP on port {self.port}: {exc}'
         if not answer.startswith(b'\x01\x00\x00'):
             return f'no AMQP 0-9-1 on port {self.port}: it said {answer!r}'
         return None
 
+    @property
+    def home(self) -> Path:
+        """Where Erlang looks for the cookie."""
+        return self.directory
+
+    @property
+    def node_name(self) -> str:
+        """What other nodes and the command line know it by."""
+        return 'rabbit@localhost'
+
     def _environment(self) -> dict[str, str]:
         base = self.directory
         data = base / 'data'
         return {
-            'HOME': str(base),
+            'HOME': str(self.home),
             'ERL_EPMD_ADDRESS': ports.LOOPBACK,
             'ERL_EPMD_PORT': str(self.mapper_port),
-            'RABBITMQ_NODENAME': 'rabbit@localhost',
+            'RABBITMQ_NODENAME': self.node_name,
             'RABBITMQ_DIST_PORT': str(self.cluster_port),
             'RABBITMQ_CONF_ENV_FILE': str(base / 'env.conf'),
             'RABBITMQ_CONFIG_FILE': str(base / 'rabbitmq.conf'),
@@ -135,3 +141,27 @@ class RabbitMQ(service.Service):
                 '-kernel inet_dist_use_interface {127,0,0,1}'
             ),
         }
+
+
+def greet(port: int, words: bytes, count: int) -> bytes:
+    """Say something to a server; give the first bytes of its answer."""
+    with contextlib.closing(
+        socket.create_connection((ports.LOOPBACK, port), 2)
+    ) as connection:
+        connection.settimeout(3)
+        connection.sendall(words)
+        return connection.recv(count)
+
+
+def port_mapper(port: int) -> tuple[str, ...]:
+    """Give the command of Erlang's port mapper."""
+    program = processes.find_program('epmd', 'erlang-base')
+    return (program, '-address', ports.LOOPBACK, '-port', str(port))
+
+
+def make_cookie(home: Path) -> None:
+    """Make, once, the secret that nodes of one cluster share."""
+    cookie = home / '.erlang.cookie'
+    if not cookie.exists():
+        files.write_private(cookie, secrets.token_hex(20))
+    cookie.chmod(0o400)

@@ -15,6 +15,7 @@ import abc
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import enum
 import shutil
 import signal
 import threading
@@ -25,6 +26,19 @@ from lab import ports
 from lab import processes
 from lab import state as lab_state
 from lab import waiting
+
+
+class Stage(enum.IntEnum):
+    """When a service starts; those of one stage start side by side.
+
+    Others stand on the FIRST. IMAGES look once, when they start, at the
+    clusters, with what bootstrap has made.
+    """
+
+    FIRST = 0
+    COMMON = 1
+    IMAGES = 2
+    LAST = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ class Service(abc.ABC):
     first start, and how to see from outside that they work.
     """
 
+    stage = Stage.COMMON
     start_timeout_s: float = 60
     stop_timeout_s: float = 15
 

@@ -12,9 +12,9 @@
 """What a lab remembers between two commands: its directory.
 
 ``state.json`` holds the identity, the sites and their links, the file they
-are like, the flavour of Glance, the ports and the passwords. It is written
-before anything starts, so that an interrupted `up` is continued with the same
-values.
+are like, the flavour of Glance, how many agents and brokers there are, the
+ports and the passwords. It is written before anything starts, so that an
+interrupted `up` is continued with the same values.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,13 @@ from lab import link
 from lab import ports
 
 TOP = Path(__file__).resolve().parent.parent
+# For programs of ours: the code beside the lab, whatever is installed.
+OUR_CODE = {'PYTHONPATH': str(TOP)}
 CENTRAL = 'central'
 EDGES = ('dcn0', 'dcn1')
 FLAVOURS = ('pypi', 'debian')
+# Two could not lose one and still be most of them.
+BUS_SIZES = (1, 3)
 # The most neighbouring ports that one service asks for.
 BLOCK = 16
 USERS = ('admin', 'demo', 'glance', 'dcn-distributor', 'rabbitmq')
@@ -46,6 +50,25 @@ _SITE = re.compile(r'[a-z][a-z0-9_-]{0,30}')
 # put below the run directory has fewer than this.
 _SOCKET_ROOM = 107 - 50
 _NEEDED_BYTES = 4 << 30
+_TAKE_AWAY = (
+    'take it away first (tools/lab down --purge), or use another DCN_LAB_DIR'
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an `up` asks for; what is left open stays as it is.
+
+    :ivar like: the sites.yaml that `edges` are of
+    """
+
+    edges: tuple[str, ...] = ()
+    glance: str = ''
+    manager: bool = False
+    links: Mapping[str, link.Link] = dataclasses.field(default_factory=dict)
+    like: Path | None = None
+    agents: int | None = None
+    rabbitmq_nodes: int | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -61,6 +84,8 @@ class State:
     passwords: dict[str, str]
     ports: dict[str, int]
     with_manager: bool = False
+    agents: int = 1
+    rabbitmq_nodes: int = 1
     like: Path | None = None
     links: dict[str, link.Link] = dataclasses.field(default_factory=dict)
     networks: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -137,47 +162,49 @@ def load(directory: Path) -> State | None:
         ) from exc
 
 
-def settle(
-    directory: Path,
-    edges: tuple[str, ...],
-    glance: str,
-    manager: bool,
-    links: Mapping[str, link.Link],
-    like: Path | None,
-) -> State:
-    """Load the state or make a new one, with these sites in it.
-
-    `like` is the sites.yaml that they are of.
-    """
-    check_sites(edges)
+def settle(directory: Path, wanted: Wanted) -> State:
+    """Load the state or make a new one, with all that is wanted in it."""
+    check_sites(wanted.edges)
     known = load(directory)
     if known is None:
-        known = _new(directory, edges or EDGES, glance)
-        if like is not None:
-            known.like = directory / 'like.yaml'
-            files.write_private(known.like, like.read_text())
-    elif like is not None and (
+        known = _new(directory, wanted)
+    _check_same(known, wanted)
+    known.agents = wanted.agents or known.agents
+    known.sites += tuple(s for s in wanted.edges if s not in known.sites)
+    check_sites(known.edges)
+    for site, one in wanted.links.items():
+        _check_link(known, site, one)
+        known.links[site] = one
+    known.with_manager = known.with_manager or wanted.manager
+    known.rados_timeout_s = _rados_timeout_s(known.rados_timeout_s)
+    return known
+
+
+def _check_same(known: State, wanted: Wanted) -> None:
+    """Refuse what cannot change once a lab is made."""
+    directory, like = known.directory, wanted.like
+    if like is not None and (
         known.like is None or known.like.read_text() != like.read_text()
     ):
         raise errors.LabError(
-            f'the lab in {directory} is not like {like}: take it away first '
-            '(tools/lab down --purge), or use another DCN_LAB_DIR'
+            f'the lab in {directory} is not like {like}: {_TAKE_AWAY}'
         )
-    if glance and glance != known.glance:
+    if wanted.glance and wanted.glance != known.glance:
         raise errors.LabError(
             f'the lab in {directory} was made with --glance {known.glance}, '
-            f'not {glance}: take it away first (tools/lab down --purge), or '
-            'use another DCN_LAB_DIR'
+            f'not {wanted.glance}: {_TAKE_AWAY}'
         )
-    added = tuple(site for site in edges if site not in known.sites)
-    known.sites += added
-    check_sites(known.edges)
-    for site, one in links.items():
-        _check_link(known, site, one)
-        known.links[site] = one
-    known.with_manager = known.with_manager or manager
-    known.rados_timeout_s = _rados_timeout_s(known.rados_timeout_s)
-    return known
+    nodes = wanted.rabbitmq_nodes
+    if nodes is not None and nodes != known.rabbitmq_nodes:
+        raise errors.LabError(
+            f'the lab in {directory} was made with --rabbitmq-nodes '
+            f'{known.rabbitmq_nodes}, not {nodes}: {_TAKE_AWAY}'
+        )
+    if wanted.agents is not None and wanted.agents < known.agents:
+        raise errors.LabError(
+            f'the lab in {directory} has {known.agents} agents, and it can '
+            f'get more, but not fewer: {_TAKE_AWAY}'
+        )
 
 
 def check_sites(sites: tuple[str, ...]) -> None:
@@ -256,7 +283,7 @@ def check_directory(directory: Path) -> None:
         )
 
 
-def _new(directory: Path, edges: tuple[str, ...], glance: str) -> State:
+def _new(directory: Path, wanted: Wanted) -> State:
     free = shutil.disk_usage(directory).free
     if free < _NEEDED_BYTES:
         raise errors.LabError(
@@ -265,15 +292,21 @@ def _new(directory: Path, edges: tuple[str, ...], glance: str) -> State:
             'another disk with DCN_LAB_DIR'
         )
     identity = secrets.token_hex(8)
+    like = None
+    if wanted.like is not None:
+        like = directory / 'like.yaml'
+        files.write_private(like, wanted.like.read_text())
     return State(
         directory=directory,
         identity=identity,
-        glance=glance or FLAVOURS[0],
-        sites=(CENTRAL, *edges),
+        glance=wanted.glance or FLAVOURS[0],
+        sites=(CENTRAL, *(wanted.edges or EDGES)),
         run_directory=_choose_run_directory(directory, identity),
         rados_timeout_s=30,
         passwords={user: secrets.token_hex(16) for user in USERS},
         ports={},
+        rabbitmq_nodes=wanted.rabbitmq_nodes or 1,
+        like=like,
     )
 
 

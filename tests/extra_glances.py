@@ -18,7 +18,6 @@ import threading
 from lab import deployment
 from lab import glance as lab_glance
 from lab import keystone as lab_keystone
-from lab import rabbitmq as lab_rabbitmq
 
 
 class ExtraGlance(lab_glance.Glance):
@@ -40,7 +39,6 @@ class ExtraGlance(lab_glance.Glance):
             lab.state,
             cancelled,
             lab_keystone.Keystone(lab.state, cancelled),
-            lab_rabbitmq.RabbitMQ(lab.state, cancelled),
             rendered=rendered,
         )
         self.name = name

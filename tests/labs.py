@@ -12,6 +12,8 @@
 """The lab that tests on real servers share."""
 
 from collections.abc import Iterator
+from concurrent import futures
+import contextlib
 import os
 from pathlib import Path
 
@@ -39,3 +41,38 @@ def running_lab(
         yield lab
     finally:
         lab.down(purge=True)
+
+
+@contextlib.contextmanager
+def of_several(
+    directory: Path, sites: tuple[str, ...], *, keeps: bool = False
+) -> Iterator[deployment.Lab]:
+    """Give a lab for three agents, with etcd and a RabbitMQ cluster.
+
+    The one that the environment names, if it is of several. The lab's own
+    agents are stopped: tests run theirs, configured in their own way.
+
+    :param keeps: leaves data and logs there if an error comes up
+    """
+    if ' ' in os.environ.get('LAB_AGENT_CONFS', ''):
+        lab = deployment.Lab(Path(os.environ['LAB_DIR']))
+        lab.up()
+        stop_agents(lab)
+        yield lab
+        return
+    lab = deployment.Lab(directory, sites=sites, agents=3, rabbitmq_nodes=3)
+    try:
+        lab.up()
+        stop_agents(lab)
+        yield lab
+    except BaseException:
+        lab.down(purge=not keeps)
+        raise
+    lab.down(purge=True)
+
+
+def stop_agents(lab: deployment.Lab) -> None:
+    """Stop a lab's own agents, to run others in their place."""
+    names = [conf.parent.name for conf in lab.agent_confs]
+    with futures.ThreadPoolExecutor() as threads:
+        list(threads.map(lambda name: lab.service(name).stop(), names))

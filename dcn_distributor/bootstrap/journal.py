@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dcn_distributor import exceptions
-from dcn_distributor.bootstrap import whole_files
+from dcn_distributor.conf import whole_files
 from dcn_distributor.core import procedures
 from dcn_distributor.core import renderings
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import stat
 
 from dcn_distributor import exceptions
-from dcn_distributor.bootstrap import whole_files
+from dcn_distributor.conf import whole_files
 from dcn_distributor.core import renderings
 
 

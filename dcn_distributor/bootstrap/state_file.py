@@ -26,7 +26,7 @@ import stat
 from typing import Any
 
 from dcn_distributor import exceptions
-from dcn_distributor.bootstrap import whole_files
+from dcn_distributor.conf import whole_files
 from dcn_distributor.core import cephx
 from dcn_distributor.core import rings
 from dcn_distributor.core import sites

@@ -14,3 +14,14 @@
 Each module maps what its library raises to dcn_distributor.exceptions and
 what its server answers to the values of dcn_distributor.core.
 """
+
+import os
+import warnings
+
+# NOTE: oslo.messaging and tooz import futurist, which loads eventlet wherever
+# it is installed, and eventlet greets with a page of warnings.
+warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+
+# What it would load first is a resolver of names, which takes longer than all
+# of oslo.messaging.
+os.environ.setdefault('EVENTLET_NO_GREENDNS', 'yes')

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import datetime
 import json
 import re
+import sys
 from typing import Any
 
 from dcn_distributor import exceptions
@@ -72,7 +73,19 @@ def from_glance(raw: Mapping[str, Any]) -> images.Image:
         hash_algo=_text(raw.get('os_hash_algo')) or None,
         hash_value=_text(raw.get('os_hash_value')) or None,
         locations=_locations(raw.get('locations')),
+        created_at_s=_created_at_s(raw.get('created_at')),
     )
+
+
+def _created_at_s(value: object) -> float:
+    """Return when it was created, 0 if Glance does not tell.
+
+    That is told to operators only, and must not keep an image from its copy.
+    """
+    try:
+        return _seconds(value)
+    except exceptions.GlanceUnavailable:
+        return 0.0
 
 
 def _locations(value: object) -> tuple[images.Location, ...] | None:
@@ -184,7 +197,10 @@ def _items(value: object) -> tuple[str, ...]:
 def _store_ids(value: object) -> tuple[images.StoreId, ...]:
     """Return store ids of a list, or of a string with commas between."""
     if isinstance(value, str):
-        value = [item.strip() for item in value.split(',')]
+        # NOTE: most of what is read of a large cloud's images are these, of
+        # which there are few; each kept but once, they take little memory.
+        items = map(str.strip, value.split(','))
+        return tuple([images.StoreId(sys.intern(i)) for i in items if i])
     return tuple(images.StoreId(item) for item in _items(value) if item)
 
 

@@ -12,15 +12,20 @@
 """dcn-distributor-agent: the service.
 
 SIGTERM ends it within graceful_shutdown_timeout; SIGHUP re-reads sites.yaml,
-placement.yaml and the options that can change at run time.
+placement.yaml and the options that can change at run time; SIGUSR2 has a
+report on its state written.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
+import importlib.metadata
 import logging
+import multiprocessing
 import os
+import signal
 import sys
 import threading
 
@@ -32,11 +37,14 @@ from oslo_log import log
 from dcn_distributor import app
 from dcn_distributor import conf as configuration
 from dcn_distributor import exceptions
+from dcn_distributor.app import agent as agent_app
 from dcn_distributor.clients import glance
+from dcn_distributor.clients import reports
 from dcn_distributor.clients import systemd
 from dcn_distributor.clients.bus import notifications
-from dcn_distributor.service import agent as agents
+from dcn_distributor.conf import metrics
 from dcn_distributor.service import rules
+from dcn_distributor.service import sights
 
 LOG = log.getLogger(__name__)
 
@@ -84,7 +92,7 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         self._conf = conf
         self._last_good = last_good
         self._stop_within_s = stop_within_s
-        self._agent: agents.Agent | None = None
+        self._built: agent_app.Built | None = None
         self._started = threading.Event()
 
     def run(self) -> None:
@@ -93,15 +101,15 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
             self._conf.log_opt_values(LOG, logging.DEBUG)
         now = self._last_good
         _tell_of_rate(now.settings)
-        self._agent = app.start_agent(
+        self._built = agent_app.start_agent(
             self._conf, now.settings, now.rules, self._supervisor
         )
         self._started.set()
 
     def terminate(self) -> None:
         """Stop the agent, before cotyledon loses its patience."""
-        if self._agent is not None:
-            self._agent.stop(self._stop_within_s)
+        if self._built is not None:
+            self._built.agent.stop(self._stop_within_s)
 
     def reload(self) -> None:
         """Re-read what can change; copies under way go on.
@@ -112,9 +120,55 @@ class AgentService(cotyledon.Service):  # type: ignore[misc]
         """
         self._started.wait()
         settings = _mutate(self._conf)
-        if settings is not None and self._agent is not None:
+        if settings is not None and self._built is not None:
             _tell_of_rate(settings)
-            self._agent.reload(settings.streaming.rate_bytes_s)
+            self._built.agent.reload(settings.streaming.rate_bytes_s)
+
+    def report_at_signal(self) -> None:
+        """Write a report whenever SIGUSR2 comes, from now on.
+
+        Call it in the main thread, which alone may set up signals.
+        """
+        made = reports.Reports(
+            self._conf,
+            self.name,
+            importlib.metadata.version('dcn_distributor'),
+            self._conf[metrics.REPORTS_GROUP].log_dir,
+        )
+
+        def write(*_: object) -> None:
+            # Another thread, since one that hangs with a lock would hang
+            # the main thread, too, and with it SIGTERM.
+            threading.Thread(
+                target=made.write,
+                args=[self._report_sections],
+                name='report',
+                daemon=True,
+            ).start()
+
+        signal.signal(signal.SIGUSR2, write)
+
+    def _report_sections(self) -> Mapping[str, sights.Section]:
+        return {} if self._built is None else sights.report(self._built.parts)
+
+
+def _begin_worker(
+    service_id: object, worker_id: int, service: AgentService
+) -> None:
+    """Prepare a worker: cotyledon calls this there, in the main thread."""
+    service.report_at_signal()
+
+
+def _pass_on(number: int, _: object) -> None:
+    """Send a signal on to the workers; the master has nothing to tell.
+
+    Who does not know better sends it to the master, such as `podman kill`;
+    it would end that. cotyledon makes its workers by multiprocessing, which
+    knows their ids.
+    """
+    for worker in multiprocessing.active_children():
+        if worker.pid is not None:
+            os.kill(worker.pid, number)
 
 
 def _tell_of_rate(settings: configuration.Settings) -> None:
@@ -129,9 +183,8 @@ def _tell_of_rate(settings: configuration.Settings) -> None:
 def _mutate(conf: cfg.ConfigOpts) -> configuration.Settings | None:
     """Read the options that can change again, if all can be read."""
     try:
-        conf.mutate_config_files()
-        return configuration.settings(conf)
-    except (cfg.Error, ValueError) as exc:
+        return configuration.reread(conf)
+    except exceptions.ConfigError as exc:
         LOG.error(
             'The changed configuration is refused and the old one stays in '
             'force: %s',
@@ -179,7 +232,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=conf.graceful_shutdown_timeout
     )
-    manager.register_hooks(on_reload=functools.partial(last_good.reread, conf))
+    manager.register_hooks(
+        on_reload=functools.partial(last_good.reread, conf),
+        on_new_worker=_begin_worker,
+    )
+    signal.signal(signal.SIGUSR2, _pass_on)
     supervisor = systemd.take(os.environ)
     args = (conf, last_good, stop_within_s, supervisor)
     manager.add(AgentService, workers=1, args=args)

@@ -189,7 +189,7 @@ class Copy(lister.Lister):  # type: ignore[misc]
     def _say_that_copies_go_on(self, why: str) -> None:
         self.app.stderr.write(
             f'{why}: the waiting ends, and the copies go on; see '
-            f'{self.app.NAME} status {self._order.image.id}\n'
+            f'{self.app.spelled("status")} {self._order.image.id}\n'
         )
 
     def _sentences(self) -> Iterable[str]:
@@ -202,9 +202,10 @@ class Copy(lister.Lister):  # type: ignore[misc]
             return text.join(found, 'and')
 
         if sites_at(orders.State.WAITING):
-            host = rendering.printable(self._order.host)
+            hosts = self._order.hosts
+            verb = 'copies' if len(hosts) == 1 else 'copy'
             names = sites_at(orders.State.WAITING)
-            yield f'The agent on {host} copies {name} to {names}.'
+            yield f'The {rendering.on_hosts(hosts)} {verb} {name} to {names}.'
         for one in standings:
             if one.state is orders.State.WAITING and one.reason:
                 reason = rendering.printable(one.reason)

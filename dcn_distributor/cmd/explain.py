@@ -22,22 +22,24 @@ from cliff import show
 from dcn_distributor.cmd import cli
 from dcn_distributor.cmd import rendering
 from dcn_distributor.cmd import worlds
+from dcn_distributor.core import decisions
 from dcn_distributor.core import explanations
 from dcn_distributor.core import images
 from dcn_distributor.core import matching
 from dcn_distributor.core import matrix
 from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
+from dcn_distributor.core import text
 
 EPILOG = """\
 For every site: whether it should hold the image, by which policy and field
 of it, what the policies wish of the way there and whose wish that is, and
-how it stands there (see status --help for the states). What no policy
-wishes, the configuration settles. For every policy: what it expects and what
-it found in the image, + where that holds and ! where not; a policy matches
-if all of it holds. For copies that are missing a running agent is asked
-which engine it takes, why that one, and what keeps it from starting. json and
-yaml have the same in full.
+how it stands there ('dcn-distributor status --help' has the states). What no
+policy wishes, the configuration settles. For every policy: what it expects
+and what it found in the image, + where that holds and ! where not; a policy
+matches if all of it holds. For copies that are missing a running agent is
+asked which engine it takes, why that one, and what keeps it from starting.
+json and yaml have the same in full.
 
 exit codes:
   0  explained, whatever the states are
@@ -131,7 +133,7 @@ class Explain(show.ShowOne):  # type: ignore[misc]
     ) -> Sequence[str]:
         decision = cell.decision
         reason = '' if decision.reason in cell.reason else cell.reason
-        says = '; '.join((decision.reason, *map(str, site.wishes)))
+        says = '; '.join((decision.reason, *_terms(decision, site)))
         how = (
             rendering.progress(self._image, cell),
             rendering.tries(cell, self._now_s, None),
@@ -150,11 +152,24 @@ class Explain(show.ShowOne):  # type: ignore[misc]
         route = self._routes.get(cell.decision.site.store)
         if route is None or cell.is_there:
             return ''
-        waits = f', waits: {route.waits}' if route.waits else ''
+        is_told = route.waits is None or route.waits in cell.reason
+        waits = '' if is_told else f', waits: {route.waits}'
         engine = f'by {route.engine}' if route.engine else 'by no engine'
         if route.reason in cell.reason:
             return f'{engine}{waits}'
         return f'{engine}, since {route.reason}{waits}'
+
+
+def _terms(
+    decision: decisions.Decision, site: explanations.SiteExplanation
+) -> Iterator[str]:
+    """Say on what terms a site gets the image, beside that it does."""
+    yield from map(str, site.wishes)
+    if decision.tolerates:
+        keys = text.join(sorted(decision.tolerates), 'and')
+        yield f'tolerates {keys}'
+    if decision.deadline_s is not None:
+        yield f'due in {rendering.duration(decision.deadline_s)}'
 
 
 def _about(image: images.Image) -> str:
@@ -213,6 +228,8 @@ def _site_record(
         'wanted_by': list(site.wanted_by),
         'denied_by': list(site.denied_by),
         'excluded_by': list(site.excluded_by),
+        'tolerates': sorted(decision.tolerates),
+        'deadline_s': decision.deadline_s,
         'transfer': {
             wish.key: {'value': wish.value, 'policy': wish.policy}
             for wish in site.wishes

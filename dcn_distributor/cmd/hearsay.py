@@ -110,9 +110,23 @@ def lane(
     return next((one for one in report.lanes if one.store == store), None)
 
 
-def host(answer: Answer) -> str:
-    """Say where the agent runs."""
-    return str(answer.get('host'))
+def hosts(answer: Answer) -> tuple[str, ...]:
+    """Say where the agents run that answered, mostly one."""
+    told = answer.get('hosts')
+    if isinstance(told, list) and told:
+        return tuple(map(str, told))
+    return (str(answer.get('host')),)
+
+
+def silent(answer: Answer) -> list[str]:
+    """Name the agents that did not answer."""
+    told = answer.get('silent')
+    return list(map(str, told if isinstance(told, list) else ()))
+
+
+def unheard(answer: Answer) -> dict[str, str]:
+    """Tell for which sites no agent said whether it took the order."""
+    return _texts(answer.get('unheard'))
 
 
 def accepted(answer: Answer) -> frozenset[str]:

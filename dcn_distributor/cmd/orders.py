@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from dcn_distributor import exceptions
 from dcn_distributor.cmd import hearsay
+from dcn_distributor.cmd import rendering
 from dcn_distributor.core import choosing
 from dcn_distributor.core import images
 from dcn_distributor.core import placements
@@ -86,7 +87,7 @@ class Order:
     """See the module. Nothing is asked before place().
 
     :ivar image: as last read; what is ordered
-    :ivar host: where the agent runs that took it
+    :ivar hosts: where the agents run that took it
     """
 
     def __init__(
@@ -97,11 +98,12 @@ class Order:
         engine: str | None,
     ) -> None:
         self.image = image
-        self.host = ''
+        self.hosts: tuple[str, ...] = ('',)
         self._world = world
         self._engine = engine
         self._standings = {site.store: Standing(site) for site in all_sites}
         self._past: frozenset[float] = frozenset()
+        self._unheard: frozenset[str] = frozenset()
         self._unknown: dict[images.StoreId, int] = {}
         self._refused_s: dict[images.StoreId, float] = {}
         self._silent: set[str] = set()
@@ -140,7 +142,7 @@ class Order:
         self._past = hearsay.ended(hearsay.reports(told, self.image.id))
         self._placed_s = self._world.clock()
         try:
-            refused = self._ask_for(self._open())
+            refused = self._ask_for(self._open(), is_followed)
         except exceptions.BusUnavailable as exc:
             if self._is_known_to_agent():
                 return
@@ -185,23 +187,30 @@ class Order:
     # -- asking
 
     def _ask_for(
-        self, wanted: Sequence[Standing]
+        self, wanted: Sequence[Standing], is_followed: bool
     ) -> list[tuple[Standing, str]]:
-        """Ask; return those that were refused, with the reasons."""
+        """Ask; return those that were refused, with the reasons.
+
+        An agent that is silent may have died, and another will have its
+        links soon: if the order is followed, that is waited for.
+        """
         answer = self._world.agent.copy(
             self.image.id, [one.site.name for one in wanted], self._engine
         )
-        self.host = hearsay.host(answer)
+        self.hosts = hearsay.hosts(answer)
         accepted = hearsay.accepted(answer)
         reasons = hearsay.refused(answer)
-        for site, reason in hearsay.waits(answer).items():
+        unheard = hearsay.unheard(answer) if is_followed else {}
+        self._unheard = frozenset(unheard)
+        waits = hearsay.waits(answer) | unheard
+        for site, reason in waits.items():
             for one in wanted:
                 if one.site.name == site:
                     self._keep(dataclasses.replace(one, reason=reason))
         return [
             (one, reasons.get(one.site.name, 'the agent gives no reason'))
             for one in wanted
-            if one.site.name not in accepted
+            if one.site.name not in {*accepted, *unheard}
         ]
 
     def _is_known_to_agent(self) -> bool:
@@ -214,7 +223,7 @@ class Order:
         self._failed_before = {
             store: reason for store, reason in orders.items() if reason
         }
-        self.host = hearsay.host(answer)
+        self.hosts = hearsay.hosts(answer)
         return all(
             one.site.store in orders
             and one.site.store not in self._failed_before
@@ -227,12 +236,16 @@ class Order:
         An agent that has just started does not know its clusters yet.
         """
         try:
-            refused = self._ask_for(forgotten)
+            refused = self._ask_for(forgotten, is_followed=True)
         except exceptions.BusUnavailable as exc:
             self._note_silence('agent', str(exc))
             return
         now = self._world.clock()
-        accepted = {one.site.store: one for one in forgotten}
+        accepted = {
+            one.site.store: one
+            for one in forgotten
+            if one.site.name not in self._unheard
+        }
         for one, reason in refused:
             del accepted[one.site.store]
             since_s = self._refused_s.setdefault(one.site.store, now)
@@ -246,9 +259,10 @@ class Order:
             self._failed_before.pop(store, None)
         if accepted:
             names = ', '.join(one.site.name for one in accepted.values())
+            have = 'it has' if len(self.hosts) == 1 else 'they have'
             self._news.append(
-                f'{names}: the agent on {self.host} did not know of the '
-                'order any more; it has it again'
+                f'{names}: the {rendering.on_hosts(self.hosts)} did not know '
+                f'of the order any more; {have} it again'
             )
 
     def _hear(self) -> hearsay.Heard | None:

@@ -16,12 +16,14 @@ before it is printed: names of images are their owners' to choose.
 """
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import datetime
 
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
+from dcn_distributor.core import rosters
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
 
@@ -86,6 +88,12 @@ def clock(when_s: float, now_s: float, zone: datetime.tzinfo | None) -> str:
     when = datetime.datetime.fromtimestamp(when_s, zone)
     today = datetime.datetime.fromtimestamp(now_s, zone).date()
     return f'{when:%H:%M}' if when.date() == today else f'{when:%m-%d %H:%M}'
+
+
+def moment(when_s: float, now_s: float, zone: datetime.tzinfo | None) -> str:
+    """Write a time of day to the second, with the date if not today's."""
+    when = datetime.datetime.fromtimestamp(when_s, zone)
+    return f'{clock(when_s, now_s, zone)}:{when:%S}'
 
 
 def utc(when_s: float | None) -> str | None:
@@ -185,6 +193,42 @@ def obstacles(
     ]
 
 
+def on_hosts(hosts: Sequence[str]) -> str:
+    """Write which agents: ``agent on a``, or ``agents on a and b``."""
+    shown = printable(text.join(hosts, 'and'))
+    return f'agent on {shown}' if len(hosts) == 1 else f'agents on {shown}'
+
+
+def gaps(roster: rosters.Roster) -> list[str]:
+    """Write what is missing since agents do not answer, or are cut off."""
+    lines = []
+    for name in roster.silent:
+        has = roster.links_of(name)
+        of = f', which has {_links(has)},' if has else ''
+        lines.append(
+            f'warning: agent {text.show(name)}{of} does not answer: what it '
+            'does and knows is missing here'
+        )
+    if roster.problem is not None:
+        lines.append(f'warning: {printable(roster.problem)}')
+    return lines
+
+
+def agents(roster: rosters.Roster) -> str:
+    """Write who has which link; empty if there is but one agent."""
+    if len(roster.names) < 2:
+        return ''
+    told = []
+    for name in roster.names:
+        has = roster.links_of(name)
+        links = ', '.join(map(text.show, has[:_FEW]))
+        if len(has) > _FEW:
+            links += f', {len(has) - _FEW} more'
+        silent = '; silent' if name in roster.silent else ''
+        told.append(f'{text.show(name)} ({links or "no link"}{silent})')
+    return f'agents: {", ".join(told)}'
+
+
 def totals(summed: matrix.Totals, site_count: int) -> str:
     """Write the line that sums everything up."""
     tally = summed.tally
@@ -208,6 +252,11 @@ def totals(summed: matrix.Totals, site_count: int) -> str:
 
 def _when(when_s: float, now_s: float, zone: datetime.tzinfo | None) -> str:
     return 'due' if when_s <= now_s else f'at {clock(when_s, now_s, zone)}'
+
+
+def _links(names: Sequence[str]) -> str:
+    shown = text.join(map(text.show, names), 'and')
+    return f'link {shown}' if len(names) == 1 else f'links {shown}'
 
 
 def _of_images(found: matrix.Finding) -> str:

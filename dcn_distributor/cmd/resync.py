@@ -16,6 +16,7 @@ import argparse
 from cliff import command
 
 from dcn_distributor.cmd import cli
+from dcn_distributor.cmd import hearsay
 from dcn_distributor.cmd import rendering
 from dcn_distributor.cmd import worlds
 from dcn_distributor.core import images
@@ -24,13 +25,15 @@ EPILOG = """\
 An agent looks at all images by itself every resync_interval, and at each
 that changes. This makes it look now, and try again what had failed for good
 or waits for its next try's time. Ids and names are looked up in Glance
-first; without any, the agent looks at all images.
+first; without any, the agent looks at all images. Where there are several
+agents, all are asked.
 
 exit codes:
   0  an agent has taken it; see its log, or status, for what comes of it
   1  failed: no agent answers, no answer from Glance, or no such image
   2  wrong usage (several images have that name), or something wrong in the
      configuration
+  3  some agents have taken it, others do not answer
 
 examples:
   dcn-distributor resync
@@ -62,7 +65,16 @@ class Resync(command.Command):  # type: ignore[misc]
                 return cli.USAGE
             ids[found.id] = None
         answer = world.agent.resync(tuple(ids))
-        host = rendering.printable(str(answer.get('host')))
+        hosts = hearsay.hosts(answer)
+        verb = 'looks' if len(hosts) == 1 else 'look'
         what = rendering.count(len(ids), 'image') if ids else 'all images'
-        self.app.stdout.write(f'The agent on {host} looks at {what} now.\n')
-        return cli.DONE
+        self.app.stdout.write(
+            f'The {rendering.on_hosts(hosts)} {verb} at {what} now.\n'
+        )
+        silent = hearsay.silent(answer)
+        for name in silent:
+            self.app.stderr.write(
+                f'The agent on {rendering.printable(name)} does not answer; '
+                'it may not have heard.\n'
+            )
+        return cli.PARTLY_DONE if silent else cli.DONE

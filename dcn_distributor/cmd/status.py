@@ -12,24 +12,31 @@
 """dcn-distributor status: which image is at which site."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import dataclasses
+import io
 import shutil
 import sys
 from typing import Any
 
 from cliff import lister
 
+from dcn_distributor import exceptions
 from dcn_distributor.cmd import cli
 from dcn_distributor.cmd import rendering
 from dcn_distributor.cmd import tables
+from dcn_distributor.cmd import timelines
+from dcn_distributor.cmd import watching
 from dcn_distributor.cmd import worlds
 from dcn_distributor.core import images
 from dcn_distributor.core import matrix
 from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
+from dcn_distributor.core import transitions
 
 EPILOG = """\
 What is not in order is told below the table, the worst first. A state is
@@ -40,7 +47,7 @@ What is not in order is told below the table, the worst first. A state is
   copying   a stream works for it, or an import; of an import the figures
             are Glance's, which has none in the first minute and while it
             stages the image
-  absent    wanted, and not there yet
+  absent    wanted, and not there yet; what it waits for is told below
   FAILED    wanted, and the last try failed, or none can succeed
   -         neither wanted nor there
 Only images that are wanted or present at a site are listed, unless they are
@@ -51,7 +58,12 @@ not printable escaped in csv and value.
 
 Glance is read anew each time; when failed copies are tried again, how far
 streams are and what keeps rbd-stream from a site (the engine that goes from
-cluster to cluster), a running agent is asked. Nothing is changed.
+cluster to cluster), the running agents are asked: each knows of the sites
+whose links it has. Those that do not answer are named. Nothing is changed.
+If just one image is named, what last happened to it is shown, too: agents
+keep that in memory, and say since when they have seen everything.
+
+With --watch the agents are asked each time, Glance every 10 seconds.
 
 exit codes:
   0  all wanted copies of these images at these sites are present
@@ -63,9 +75,12 @@ examples:
   dcn-distributor status
   dcn-distributor status cirros --site dcn17
   dcn-distributor status --state failed --long
+  dcn-distributor status --site dcn17 --watch
   until dcn-distributor status cirros >/dev/null; do sleep 10; done
   dcn-distributor status -f json | jq '.[] | select(.state == "failed")'"""
 
+# Glance takes a second or more for the list of a large cloud's images.
+_FRESH_S = 10.0
 _MOST_FINDINGS = 25
 _MOST_IN_ORDER = 60
 _ALL_STATES = tuple(state.value for state in placements.State)
@@ -74,18 +89,34 @@ _TOLD_STATES = tuple(
 )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Reading:
+    """What Glance said: its stores, and images with what holds their lock.
+
+    :ivar at_s: when that was
+    """
+
+    stores: frozenset[images.StoreId]
+    images: Iterable[tuple[images.Image, images.ImportTask | None]]
+    at_s: float
+
+
 class Status(lister.Lister):  # type: ignore[misc]
     """Show which image is at which site, and what is not as it should be."""
 
     _epilog = EPILOG
     open_world = staticmethod(worlds.open_world)
+    pause: Callable[[float], None] = staticmethod(watching.pause)
+    _reading: _Reading | None = None
+
+    def get_epilog(self) -> str:
+        """Return the end of the help; cliff would search all packages."""
+        return self._epilog
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add what selects images and cells."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            'images', metavar='IMAGE', nargs='*', help='ids or names'
-        )
+        self.add_images(parser)
         parser.add_argument(
             '--site',
             action='append',
@@ -116,16 +147,62 @@ class Status(lister.Lister):  # type: ignore[misc]
             action='store_true',
             help='a line for each image and site',
         )
+        parser.add_argument(
+            '--watch',
+            nargs='?',
+            type=watching.seconds,
+            const=watching.USUAL_S,
+            metavar='SECONDS',
+            help='show it anew every so many seconds (2), until Ctrl-C; goes '
+            'after the images',
+        )
         return parser
 
+    def add_images(self, parser: argparse.ArgumentParser) -> None:
+        """Add which images it is about."""
+        parser.add_argument(
+            'images', metavar='IMAGE', nargs='*', help='ids or names'
+        )
+
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the table, then all that is to be said below it."""
+        """Show it once, or until Ctrl-C."""
         self._world = self.open_world(self.app)
-        self._now_s = self._world.clock()
         wrong = self._unknown(parsed_args)
         if wrong:
             self.app.stderr.write(f'{self.app.NAME}: {wrong}\n')
             return cli.USAGE
+        if parsed_args.watch is None:
+            self._reading = self._read(parsed_args)
+            return self._show(parsed_args)
+        with watching.opened(self.app.stdout) as screen:
+            while True:
+                screen.draw(self._frame(parsed_args))
+                self.pause(parsed_args.watch)
+
+    def _frame(self, parsed_args: argparse.Namespace) -> str:
+        """Show it in a text, whatever happens: it may be over next time."""
+        stdout, stderr = self.app.stdout, self.app.stderr
+        self.app.stdout = self.app.stderr = shown = io.StringIO()
+        try:
+            self._reread(parsed_args)
+            self._show(parsed_args)
+        except exceptions.DistributorError as exc:
+            shown.write(f'{rendering.printable(str(exc))}\n')
+        finally:
+            self.app.stdout, self.app.stderr = stdout, stderr
+        now_s = self._world.clock()
+        head = (
+            f'Every {parsed_args.watch:g} s, Ctrl-C ends; agents as of '
+            f'{rendering.moment(now_s, now_s, None)}'
+        )
+        if self._reading is not None:
+            read_s = self._reading.at_s
+            head += f', Glance as of {rendering.moment(read_s, now_s, None)}'
+        return f'{head}\n\n{shown.getvalue()}'
+
+    def _show(self, parsed_args: argparse.Namespace) -> int:
+        """Print the table, then all that is to be said below it."""
+        self._now_s = self._world.clock()
         super().run(parsed_args)
         if parsed_args.formatter == 'table':
             self._write_below(parsed_args)
@@ -147,11 +224,13 @@ class Status(lister.Lister):  # type: ignore[misc]
             ):
                 listed.append(tables.Line(row, tally))
         listed.sort(key=lambda line: matrix.by_name(line.row))
+        self._timeline = self._ask_timeline(parsed_args, listed)
         if parsed_args.formatter != 'table':
             return tables.records(
                 listed,
                 parsed_args.states or _ALL_STATES,
                 self._memory,
+                self._timeline,
                 is_json=parsed_args.formatter in ('json', 'yaml'),
             )
         if parsed_args.long:
@@ -183,7 +262,9 @@ class Status(lister.Lister):  # type: ignore[misc]
     ) -> Iterator[tuple[matrix.Row, matrix.Tally]]:
         """Read the images, a page at a time; each once."""
         world, stderr = self._world, self.app.stderr
-        known_stores = world.images.stores()
+        if self._reading is None:
+            return
+        known_stores = self._reading.stores
         worlds.warn_of_unknown_stores(world, known_stores, stderr)
         self._memory = worlds.ask_agent(world, stderr) or memories.NOTHING
         survey = matrix.Survey(
@@ -194,13 +275,45 @@ class Status(lister.Lister):  # type: ignore[misc]
             matrix.Selection(parsed_args.sites, parsed_args.policy),
         )
         seen = set()
-        for image in self._images(parsed_args):
+        for image, task in self._reading.images:
             if image.id in seen:
                 continue
             seen.add(image.id)
-            row = survey.row(image, world.images.import_task(image))
+            row = survey.row(image, task)
             if parsed_args.images or parsed_args.all or row.matters:
                 yield row, row.tally()
+
+    def _ask_timeline(
+        self, parsed_args: argparse.Namespace, listed: list[tables.Line]
+    ) -> transitions.Timeline | None:
+        """Ask what happened to an image, if just one is named."""
+        is_one = len(parsed_args.images) == len(listed) == 1
+        if not is_one or self._memory is memories.NOTHING:
+            return None
+        image_id = listed[0].row.image.id
+        return worlds.ask_timeline(self._world, image_id, self.app.stderr)
+
+    def _reread(self, parsed_args: argparse.Namespace) -> None:
+        """Read Glance if it was not just read."""
+        known = self._reading
+        age_s = None if known is None else self._world.clock() - known.at_s
+        if age_s is None or not 0 <= age_s < _FRESH_S:
+            read = self._read(parsed_args)
+            self._reading = dataclasses.replace(
+                read, images=tuple(read.images), at_s=self._world.clock()
+            )
+
+    def _read(self, parsed_args: argparse.Namespace) -> _Reading:
+        """Read the stores; the images are read as they are taken."""
+        port = self._world.images
+        return _Reading(
+            port.stores(),
+            (
+                (image, port.import_task(image))
+                for image in self._images(parsed_args)
+            ),
+            self._world.clock(),
+        )
 
     def _images(
         self, parsed_args: argparse.Namespace
@@ -225,7 +338,9 @@ class Status(lister.Lister):  # type: ignore[misc]
         return (central, *self._sites(parsed_args))
 
     def _unknown(self, parsed_args: argparse.Namespace) -> str:
-        """Say which site or policy does not exist; empty if all do."""
+        """Say what is asked for that does not exist; empty if all does."""
+        if parsed_args.watch is not None and parsed_args.formatter != 'table':
+            return '--watch shows tables; other formats are for one look each'
         rules = self._world.rules
         sites_known = [s.name for s in rules.sites]
         policies_known = [p.name for p in rules.policies]
@@ -261,8 +376,25 @@ class Status(lister.Lister):  # type: ignore[misc]
             stdout.write('\n')
         for line in obstacles:
             stdout.write(f'{line}\n')
+        self._write_timeline(parsed_args)
+        agents = rendering.agents(self._memory.roster)
+        if agents:
+            stdout.write(f'\n{agents}\n')
         summary = rendering.totals(self._totals, len(self._sites(parsed_args)))
         stdout.write(f'\n{summary}\n')
+
+    def _write_timeline(self, parsed_args: argparse.Namespace) -> None:
+        if self._timeline is None:
+            return
+        lines = timelines.lines(
+            self._timeline,
+            self._sites(parsed_args),
+            None if parsed_args.long else timelines.MOST,
+            self._now_s,
+            None,
+        )
+        for line in ('', *lines):
+            self.app.stdout.write(f'{line}\n')
 
 
 def _width() -> int | None:

@@ -23,10 +23,12 @@ from collections.abc import Sequence
 import dataclasses
 
 from dcn_distributor.cmd import rendering
+from dcn_distributor.cmd import timelines
 from dcn_distributor.core import matrix
 from dcn_distributor.core import memory as memories
 from dcn_distributor.core import placements
 from dcn_distributor.core import sites
+from dcn_distributor.core import transitions
 
 RECORD = (
     'image_id',
@@ -44,6 +46,7 @@ RECORD = (
     'rate_bytes_s',
     'eta_s',
     'obstacles',
+    'timeline',
 )
 
 # As many columns as still read well where nobody knows the width.
@@ -65,16 +68,20 @@ def records(
     lines: Iterable[Line],
     states: Collection[str],
     memory: memories.Memory,
+    timeline: transitions.Timeline | None,
     is_json: bool,
 ) -> Table:
     """Lay out everything, for programs.
 
     With `is_json` texts are left as they are, since the format escapes what
-    is not printable. Obstacles are those of rbd-stream with the site.
+    is not printable. Obstacles are those of rbd-stream with the site. The
+    timeline is that of the only image.
     """
 
     def text(value: str) -> str:
         return value if is_json else rendering.printable(value)
+
+    tell = timelines.plain if is_json else timelines.short
 
     def cells() -> Iterator[_Cells]:
         for line, placement in _placements(lines, states):
@@ -98,6 +105,7 @@ def records(
                 lane and round(lane.rate_bytes_s),
                 lane and lane.eta_s and round(lane.eta_s, 1),
                 obstacles if is_json else '; '.join(obstacles),
+                timeline and tell(timeline, decision.site),
             )
 
     return RECORD, cells()
@@ -129,19 +137,23 @@ def overview(
     width: int | None,
 ) -> Table:
     """Lay out the widest table that fits: the matrix, or else sums."""
-    layouts = (
-        _with_ids(lines, _matrix(lines, site_names)),
-        _with_ids_below(lines, _matrix(lines, site_names)),
-        _with_ids(lines, _sums(lines)),
-        _with_ids_below(lines, _sums(lines)),
-        _with_names(lines, _sums(lines)),
-    )
     if width is None:
-        return layouts[0 if len(site_names) <= _MOST_COLUMNS else 2]
-    for layout in layouts:
+        is_narrow = len(site_names) <= _MOST_COLUMNS
+        body = _matrix(lines, site_names) if is_narrow else _sums(lines)
+        return _with_ids(lines, body)
+    # A matrix that cannot fit takes longest to make.
+    if _width_of((list(site_names), [])) <= width:
+        matrix_body = _matrix(lines, site_names)
+        for lay_out in (_with_ids, _with_ids_below):
+            layout = lay_out(lines, matrix_body)
+            if _width_of(layout) <= width:
+                return layout
+    sums = _sums(lines)
+    for lay_out in (_with_ids, _with_ids_below):
+        layout = lay_out(lines, sums)
         if _width_of(layout) <= width:
             return layout
-    return layouts[-1]
+    return _with_names(lines, sums)
 
 
 _Body = tuple[list[str], list[list[str]]]

@@ -15,9 +15,8 @@ import argparse
 
 from cliff import command
 
-from dcn_distributor import exceptions
 from dcn_distributor.cmd import cli
-from dcn_distributor.core import policies
+from dcn_distributor.cmd import drafts
 
 EPILOG = f"""\
 Every problem is one line on stderr, FILE:LINE:COLUMN: and what is wrong;
@@ -61,7 +60,7 @@ class Validate(command.Command):  # type: ignore[misc]
             _, settings = self.app.read_configuration()
             sites_file = sites_file or settings.sites_file
             placement_file = placement_file or settings.placement_file
-        policy_set, doubts = _load(sites_file, placement_file)
+        policy_set, doubts = drafts.load(sites_file, placement_file)
         warnings = (*doubts, *policy_set.warnings())
         for warning in warnings:
             self.app.stderr.write(f'{warning}\n')
@@ -71,32 +70,6 @@ class Validate(command.Command):  # type: ignore[misc]
             f'{_count(len(warnings), "warning", "warnings")}\n'
         )
         return cli.USAGE if warnings and parsed_args.strict else cli.DONE
-
-
-def _load(
-    sites_file: str, placement_file: str
-) -> tuple[policies.PolicySet, tuple[str, ...]]:
-    """Load both files, with the doubts about the first.
-
-    A broken one does not hide the other's problems.
-    """
-    # pydantic and ruamel.yaml take a third of the time of --help.
-    from dcn_distributor.conf import clouds
-    from dcn_distributor.conf import placement
-    from dcn_distributor.conf import sites
-
-    try:
-        all_sites, doubts = sites.inspect(sites_file)
-        clouds.check(sites_file)
-    except exceptions.ConfigError as exc:
-        problems = exc.problems
-    else:
-        return placement.load(placement_file, all_sites), doubts
-    try:
-        placement.check(placement_file)
-    except exceptions.ConfigError as exc:
-        problems += exc.problems
-    raise exceptions.ConfigError(*problems)
 
 
 def _count(number: int, singular: str, plural: str) -> str:

@@ -25,15 +25,17 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from dcn_distributor import exceptions
+from dcn_distributor.cmd import rendering
 from dcn_distributor.core import images
 from dcn_distributor.core import memory as memories
 from dcn_distributor.core import ports
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
+from dcn_distributor.core import transitions
 
 if TYPE_CHECKING:
     from dcn_distributor import app
-    from dcn_distributor.cmd import cli
+    from dcn_distributor.cmd import applications
 
 _UUID = re.compile(r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 
@@ -41,7 +43,7 @@ _UUID = re.compile(r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 _TALKATIVE = ('oslo.messaging', 'oslo_messaging', 'amqp', 'kombu')
 
 
-def open_world(application: 'cli.Cli') -> 'app.World':
+def open_world(application: 'applications.Application') -> 'app.World':
     """Open the world of the configuration. Raises ConfigError."""
     from dcn_distributor import app
     from dcn_distributor.clients import glance
@@ -50,7 +52,7 @@ def open_world(application: 'cli.Cli') -> 'app.World':
         for logger in _TALKATIVE:
             logging.getLogger(logger).setLevel(logging.CRITICAL)
     conf, settings = application.read_configuration(glance.register_opts)
-    return app.open_world(conf, settings)
+    return app.open_world(conf, settings, application.connect_images)
 
 
 def find(port: ports.Images, words: Sequence[str]) -> list[images.Image]:
@@ -125,10 +127,17 @@ def ask_agent(world: 'app.World', stderr: Any) -> memories.Memory | None:
         stderr.write(f'Next tries are unknown: {exc}\n')
         return None
     try:
-        return memories.with_transfers(memory, world.agent.transfers())
+        memory = memories.with_transfers(memory, world.agent.transfers())
     except exceptions.BusUnavailable as exc:
         stderr.write(f'Streams are not shown: {exc}\n')
+    try:
+        # Last, since it names all that were silent until then.
+        memory = memories.with_roster(memory, world.agent.who())
+    except exceptions.BusUnavailable:
         return memory
+    for line in rendering.gaps(memory.roster):
+        stderr.write(f'{line}\n')
+    return memory
 
 
 def ask_routes(
@@ -139,6 +148,17 @@ def ask_routes(
         return memories.routes(world.agent.routes(image_id))
     except exceptions.BusUnavailable:
         return {}
+
+
+def ask_timeline(
+    world: 'app.World', image_id: images.ImageId, stderr: Any
+) -> transitions.Timeline | None:
+    """Ask the agents what happened to an image; say if that is not known."""
+    try:
+        return transitions.from_plain(world.agent.timeline(image_id))
+    except exceptions.BusUnavailable as exc:
+        stderr.write(f'The timeline is not shown: {exc}\n')
+        return None
 
 
 def warn_of_unknown_stores(

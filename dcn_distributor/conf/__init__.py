@@ -22,8 +22,10 @@ from oslo_config import cfg
 
 from dcn_distributor import exceptions
 from dcn_distributor.conf import agent
+from dcn_distributor.conf import coordination
 from dcn_distributor.conf import copy_image
 from dcn_distributor.conf import copying
+from dcn_distributor.conf import metrics
 from dcn_distributor.conf import rbd_stream
 from dcn_distributor.core import choosing
 from dcn_distributor.core import planner
@@ -32,26 +34,32 @@ from dcn_distributor.core import transfers
 
 PROJECT = 'dcn_distributor'
 
-_GROUPS = (agent, copying, copy_image, rbd_stream)
+_GROUPS = (agent, coordination, copying, copy_image, rbd_stream, metrics)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """What the options say, checked. Times are in seconds.
 
+    `host` is the agent's name among the members of its group.
     `remove_orphans` lets what a crashed glance-api left under an image's
     name be removed where it stands in the way.
     """
 
+    host: str
+    group: coordination.Coordination
     sites_file: str
     placement_file: str
+    state_dir: str
     topic: str
+    notification_topics: tuple[str, ...]
     workers: int
     resync_interval_s: float
     limits: planner.Limits
     choice: choosing.Options
     remove_orphans: bool
     streaming: transfers.Tuning
+    metrics: metrics.Address
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
@@ -69,16 +77,23 @@ def read(
     conf: cfg.ConfigOpts,
     argv: Sequence[str] | None,
     config_files: Sequence[str] | None = None,
+    prog: str | None = None,
 ) -> Settings:
     """Read command line and files into `conf`, which has its options.
 
     `argv` None takes the program's own arguments. Without `config_files`,
     and with none on the command line, those are read that oslo.config finds
-    by itself, /etc/dcn_distributor/dcn_distributor.conf first of all.
+    by itself, /etc/dcn_distributor/dcn_distributor.conf first of all; `prog`
+    is the program's name there, by default that of the process.
     Raises ConfigError; a wrong command line, or --help, exits.
     """
     try:
-        conf(args=argv, project=PROJECT, default_config_files=config_files)
+        conf(
+            args=argv,
+            project=PROJECT,
+            prog=prog,
+            default_config_files=config_files,
+        )
         return settings(conf)
     except cfg.ConfigFilesNotFoundError as exc:
         raise exceptions.ConfigError(
@@ -95,9 +110,13 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
     """
     importing = conf[copy_image.GROUP]
     return Settings(
+        host=coordination.host(conf),
+        group=coordination.coordination(conf),
         sites_file=conf.sites_file,
         placement_file=conf.placement_file,
+        state_dir=conf[agent.GROUP].state_dir,
         topic=conf[agent.GROUP].topic,
+        notification_topics=tuple(conf[agent.GROUP].notification_topics),
         workers=conf[agent.GROUP].workers,
         resync_interval_s=conf[agent.GROUP].resync_interval,
         limits=planner.Limits(
@@ -113,17 +132,18 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         choice=copying.options(conf),
         remove_orphans=conf[copying.GROUP].remove_orphans,
         streaming=rbd_stream.tuning(conf),
+        metrics=metrics.address(conf),
     )
 
 
-def reread_rate(conf: cfg.ConfigOpts) -> float | None:
-    """Read the files again, and return [rbd_stream] rate in bytes per second.
+def reread(conf: cfg.ConfigOpts) -> Settings:
+    """Read the files again, and return what holds now.
 
-    None for no limit. For SIGHUP: other options that can change at run time
-    change, too. Raises ConfigError; the old rate is for the caller to keep.
+    For SIGHUP: only options that can change at run time do. Raises
+    ConfigError; what held before is for the caller to keep.
     """
     try:
         conf.mutate_config_files()
-        return rbd_stream.rate(conf)
+        return settings(conf)
     except (cfg.Error, ValueError) as exc:
         raise exceptions.ConfigError(str(exc)) from exc

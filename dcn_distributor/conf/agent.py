@@ -34,11 +34,28 @@ FILE_OPTS = [
 
 AGENT_OPTS = [
     cfg.StrOpt(
+        'state_dir',
+        default='/var/lib/dcn_distributor',
+        help='The directory where the agent keeps what operators have '
+        'paused and held, over restarts. It has to be its own: several '
+        'agents on one host need one each. The systemd unit provides the '
+        'default.',
+    ),
+    cfg.StrOpt(
         'topic',
         default='dcn_distributor',
         help="The agent's own topic for Glance's notifications. Glance has "
         'to send there too: topics = notifications,dcn_distributor in '
         '[oslo_messaging_notifications] of glance-api.conf.',
+    ),
+    cfg.ListOpt(
+        'notification_topics',
+        default=[],
+        help='Topics to which the agent tells what becomes of copies: the '
+        'events image.distribution.copy.start, .end and .error. Empty for '
+        'none. Name one only if something reads it, such as notifications '
+        'where ceilometer runs: messages that nobody takes stay in their '
+        'queue, and fill the broker.',
     ),
     cfg.IntOpt(
         'workers',

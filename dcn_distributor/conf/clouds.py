@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 
+from dcn_distributor.conf import clusters
 from dcn_distributor.conf import deployments
 from dcn_distributor.conf import schema
 from dcn_distributor.conf import sites as sites_file
@@ -112,9 +113,7 @@ def _pools(file: sites_file.File) -> Iterator[stack_checks.Problem]:
 def _everywhere(
     file: sites_file.File,
 ) -> Iterator[
-    tuple[
-        stack_checks.Path, sites_file.Cluster | None, deployments.Site | None
-    ]
+    tuple[stack_checks.Path, clusters.Cluster | None, deployments.Site | None]
 ]:
     yield ('central',), file.central.cluster, file.central.deploy
     for name, site in file.sites.items():
@@ -165,7 +164,7 @@ def _site(
     name: sites.SiteName,
     number: int,
     store: str,
-    cluster: sites_file.Cluster | None,
+    cluster: clusters.Cluster | None,
     deploy: deployments.Site | None,
 ) -> stacks.Site:
     deploy = deploy or deployments.Site()
@@ -206,7 +205,7 @@ def _glance(store: str, glance: deployments.Glance) -> stacks.Glance:
 
 def _ceph(
     site: sites.SiteName,
-    cluster: sites_file.Cluster | None,
+    cluster: clusters.Cluster | None,
     ceph: deployments.Ceph | None,
 ) -> stacks.Ceph | None:
     if ceph is None:

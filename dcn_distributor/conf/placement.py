@@ -11,7 +11,6 @@
 # under the License.
 """placement.yaml: which images go to which sites."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import itertools
 import re
@@ -19,11 +18,14 @@ from typing import Annotated
 from typing import Any
 from typing import ClassVar
 from typing import Literal
+from typing import TypeVar
 
 import pydantic
 
+from dcn_distributor.conf import links
 from dcn_distributor.conf import schema
 from dcn_distributor.conf import yaml_files
+from dcn_distributor.core import durations
 from dcn_distributor.core import globs
 from dcn_distributor.core import matching
 from dcn_distributor.core import policies
@@ -34,7 +36,8 @@ from dcn_distributor.core import sizes
 from dcn_distributor.core import text
 from dcn_distributor.core import transfers
 
-_POLICY_NAME = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?')
+_Value = TypeVar('_Value')
+
 _HIGHEST_PRIORITY = 1_000_000
 
 # Glance does not let these be properties, and keeps os_glance_* to itself.
@@ -71,16 +74,6 @@ def check(path: str) -> None:
     schema.validate(yaml_files.read(path), _File, {})
 
 
-def _policy_name(name: str) -> str:
-    if not _POLICY_NAME.fullmatch(name):
-        raise text.Malformed(
-            f'{text.quote(name)} is no name for a policy: expected 1 to 63 '
-            "letters, digits, '.', '_' or '-', with a letter or digit at "
-            'both ends'
-        )
-    return name
-
-
 def _known_site(name: str, info: pydantic.ValidationInfo) -> sites.SiteName:
     known = (info.context or {}).get('sites')
     if known is not None and name not in known:
@@ -111,19 +104,6 @@ def _property_values(
         return ()
     values: tuple[str, ...] = handler(value)
     return values
-
-
-def _parsed(parse: Callable[[str], Any]) -> pydantic.PlainValidator:
-    """Read a text by a grammar of the core."""
-
-    def validate(value: object) -> object:
-        if not isinstance(value, str):
-            raise text.Malformed(
-                f'expected a text, found {schema.found(value)}'
-            )
-        return parse(value)
-
-    return pydantic.PlainValidator(validate)
 
 
 _Ranges = tuple[tuple[sizes.Comparison, ...], ...]
@@ -180,11 +160,13 @@ def _all(value: object, info: pydantic.ValidationInfo) -> policies.AllSites:
     )
 
 
-_Glob = Annotated[globs.Glob, _parsed(globs.parse)]
-_Comparisons = Annotated[tuple[sizes.Comparison, ...], _parsed(sizes.parse)]
-_Selector = Annotated[selectors.Selector, _parsed(selectors.parse)]
-_Priority = Annotated[int, _parsed(_priority)]
-_PolicyName = Annotated[str, pydantic.AfterValidator(_policy_name)]
+_Glob = Annotated[globs.Glob, schema.parsed(globs.parse)]
+_Comparisons = Annotated[
+    tuple[sizes.Comparison, ...], schema.parsed(sizes.parse)
+]
+_Selector = Annotated[selectors.Selector, schema.parsed(selectors.parse)]
+_Priority = Annotated[int, schema.parsed(_priority)]
+_PolicyName = Annotated[str, schema.named('a policy')]
 _PropertyKey = Annotated[str, pydantic.AfterValidator(_property_key)]
 _PropertyValues = Annotated[
     schema.OneOrMore[schema.Text], pydantic.WrapValidator(_property_values)
@@ -267,7 +249,7 @@ class _Transfer(schema.Model):
     engine: Literal['auto', 'copy-image', 'rbd-stream'] | None = None
     source: Literal['central', 'nearest'] | None = None
     verify: Literal['full', 'checksum', 'size'] | None = None
-    rate: Annotated[float, _parsed(rates.parse)] | None = None
+    rate: Annotated[float, schema.parsed(rates.parse)] | None = None
 
     def to_core(self) -> transfers.Wishes:
         """Make wishes of what the file says."""
@@ -279,21 +261,32 @@ class _Transfer(schema.Model):
         )
 
 
-def _wishful(transfer: _Transfer, info: pydantic.ValidationInfo) -> _Transfer:
+def _wishful(transfer: _Transfer) -> _Transfer:
     """Refuse a block that has no effect."""
-    if info.data.get('deny'):
-        raise text.Malformed(
-            'a deny policy sends nothing anywhere, so it has no transfer'
-        )
     if not transfer.model_fields_set:
         raise text.Malformed('expected at least one key, found none')
     return transfer
 
 
+class _When(schema.Model):
+    deadline: Annotated[float, schema.parsed(durations.parse)]
+
+
+def _placing(value: _Value, info: pydantic.ValidationInfo) -> _Value:
+    """Refuse of a deny policy what only copies can have."""
+    if info.data.get('deny'):
+        raise text.Malformed(
+            f'a deny policy sends nothing anywhere, so it has no '
+            f'{info.field_name}'
+        )
+    return value
+
+
 class _Policy(schema.Model):
-    misplaced: ClassVar = dict.fromkeys(
-        _Transfer.model_fields, "it stands in 'transfer'"
-    )
+    misplaced: ClassVar = {
+        **dict.fromkeys(_Transfer.model_fields, "it stands in 'transfer'"),
+        **dict.fromkeys(_When.model_fields, "it stands in 'when'"),
+    }
 
     match: _Block
     sites: Annotated[
@@ -306,8 +299,17 @@ class _Policy(schema.Model):
     deny: schema.Boolean = False
     priority: _Priority = 0
     transfer: (
-        Annotated[_Transfer, pydantic.AfterValidator(_wishful)] | None
+        Annotated[
+            _Transfer,
+            pydantic.AfterValidator(_wishful),
+            pydantic.AfterValidator(_placing),
+        ]
+        | None
     ) = None
+    tolerate: Annotated[
+        schema.OneOrMore[links.TaintKey], pydantic.AfterValidator(_placing)
+    ] = ()
+    when: Annotated[_When, pydantic.AfterValidator(_placing)] | None = None
 
     def to_core(self, name: str, origin: str) -> policies.Policy:
         """Make a policy of what the file says."""
@@ -324,6 +326,8 @@ class _Policy(schema.Model):
                 if self.transfer
                 else transfers.NO_WISHES
             ),
+            tolerates=frozenset(self.tolerate),
+            deadline_s=self.when.deadline if self.when else None,
         )
 
     def _selection(self) -> policies.Selection:

@@ -30,8 +30,10 @@ OPTS = [
         help='How many images may be streamed at once. Each is read once '
         'for up to eight sites, and takes up to window of memory for each of '
         'them, and two thirds of that ahead. More of them help if single '
-        'copies do not fill the links. One that only waits for an import to '
-        "let go of its image's lock is not counted.",
+        'copies do not fill the links. Up to as many more go over links '
+        'with nothing under way, which so never wait for slow ones. One that '
+        "only waits for an import to let go of its image's lock is not "
+        'counted.',
     ),
     cfg.IntOpt(
         'connections',
@@ -152,16 +154,10 @@ def tuning(conf: cfg.ConfigOpts) -> transfers.Tuning:
         chunk_bytes=group.chunk_size,
         window_bytes=group.window,
         patience_s=group.patience,
-        rate_bytes_s=rate(conf),
+        rate_bytes_s=group.rate or None,
         verify=transfers.Verify(group.verify),
         source=transfers.SourceChoice(group.source),
         connections=group.connections,
         timeout_s=group.cluster_timeout,
         transfers=group.transfers,
     )
-
-
-def rate(conf: cfg.ConfigOpts) -> float | None:
-    """Take the limit in bytes per second, None for none."""
-    rate_bytes_s: float = conf[GROUP].rate
-    return rate_bytes_s or None

@@ -15,10 +15,12 @@ pydantic finds what is wrong and on which path of keys. The words are ours,
 as is the way from such a path to a line and a column.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from collections.abc import Sized
 import difflib
+import re
 import typing
 from typing import Annotated
 from typing import Any
@@ -34,6 +36,8 @@ from dcn_distributor.core import text
 _Item = TypeVar('_Item')
 _Sized = TypeVar('_Sized', bound=Sized)
 _Model = TypeVar('_Model', bound='Model')
+
+_NAME = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?')
 
 _EXPECTED = {
     'dict_type': 'a mapping',
@@ -126,6 +130,32 @@ def at_least_one(values: _Sized) -> _Sized:
     if not values:
         raise text.Malformed('expected at least one value, found none')
     return values
+
+
+def parsed(parse: Callable[[str], Any]) -> pydantic.PlainValidator:
+    """Read a text by a grammar; `parse` raises Malformed."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, str):
+            raise text.Malformed(f'expected a text, found {found(value)}')
+        return parse(value)
+
+    return pydantic.PlainValidator(validate)
+
+
+def named(what: str) -> pydantic.AfterValidator:
+    """Check what people choose as the name of something."""
+
+    def check(name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise text.Malformed(
+                f'{text.quote(name)} is no name for {what}: expected 1 to 63 '
+                "letters, digits, '.', '_' or '-', with a letter or digit at "
+                'both ends'
+            )
+        return name
+
+    return pydantic.AfterValidator(check)
 
 
 Text = Annotated[str, pydantic.AfterValidator(not_blank)]

@@ -9,22 +9,23 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""sites.yaml: central and the edge sites, stores, labels, clusters, links."""
+"""sites.yaml: central, the edge sites, and the links that sites share."""
 
 from collections.abc import Iterator
-import errno
-import os
+from collections.abc import Mapping
 import re
-import stat
 from typing import Annotated
 from typing import Literal
 
 import pydantic
 
+from dcn_distributor.conf import clusters
 from dcn_distributor.conf import deployments
+from dcn_distributor.conf import links
 from dcn_distributor.conf import schema
 from dcn_distributor.conf import yaml_files
 from dcn_distributor.core import images
+from dcn_distributor.core import links as core_links
 from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import text
@@ -35,9 +36,6 @@ RESERVED = ('all', 'central')
 
 _SITE_NAME = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?')
 _STORE = re.compile(r'[^\s,]{1,255}')
-_FSID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-_CEPH_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,127}')
-_COST = re.compile(r'[0-9]{1,9}(?:\.[0-9]{1,9})?')
 
 
 def load(path: str) -> sites.Sites:
@@ -66,35 +64,25 @@ def read(path: str) -> tuple[yaml_files.Document, 'File']:
     """Read and check sites.yaml as it stands. Raises ConfigError."""
     document = yaml_files.read(path)
     file = schema.validate(document, File, {})
-    _check_shared(document, file)
+    problems = [*_shared(document, file), *_misnamed_links(document, file)]
+    if problems:
+        raise yaml_files.error(document.path, problems)
     return document, file
 
 
 def _to_core(file: 'File') -> sites.Sites:
     central = file.central
+    shared = {name: link.to_core(name) for name, link in file.links.items()}
     return sites.Sites(
         images.StoreId(central.store),
-        tuple(
-            sites.Site(
-                sites.SiteName(name),
-                images.StoreId(site.store or name),
-                site.labels,
-                _cluster(site.cluster),
-                site.link.cost,
-            )
-            for name, site in file.sites.items()
-        ),
+        tuple(site.to_core(name, shared) for name, site in file.sites.items()),
         _cluster(central.cluster),
         central.link.cost,
     )
 
 
-def _cluster(cluster: 'Cluster | None') -> sites.Cluster | None:
-    if cluster is None:
-        return None
-    return sites.Cluster(
-        cluster.conf, cluster.user, cluster.pool, cluster.fsid
-    )
+def _cluster(cluster: clusters.Cluster | None) -> sites.Cluster | None:
+    return cluster.to_core() if cluster else None
 
 
 def _site_name(name: str) -> str:
@@ -106,6 +94,12 @@ def _site_name(name: str) -> str:
             "letters, digits, '.', '_' or '-', with a letter or digit at "
             "both ends and no '..'"
         )
+    return name
+
+
+def _link_name(name: str) -> str:
+    if name in RESERVED:
+        raise text.Malformed(f"a link cannot be called '{name}'")
     return name
 
 
@@ -129,99 +123,55 @@ def _label(word: str) -> str:
     return word
 
 
-def _conf(path: str) -> str:
-    if not os.path.isabs(path) or not path.isprintable():
-        raise text.Malformed(
-            'expected the absolute path of a ceph.conf, found '
-            f'{text.quote(path)}'
-        )
-    return os.path.normpath(path)
-
-
-def _user(user: str) -> str:
-    name = user.removeprefix('client.')
-    if name != user:
-        raise text.Malformed(
-            f"expected a user without 'client.', found {text.quote(user)}; "
-            f'did you mean {text.quote(name)}?'
-        )
-    return _ceph_name(user)
-
-
-def _ceph_name(name: str) -> str:
-    if not _CEPH_NAME.fullmatch(name):
-        raise text.Malformed(
-            "expected letters, digits, '.', '_' or '-', found "
-            f'{text.quote(name)}'
-        )
-    return name
-
-
-def _fsid(fsid: str) -> str:
-    if not _FSID.fullmatch(fsid.lower()):
-        raise text.Malformed(
-            f"expected a UUID as 'ceph fsid' prints it, found "
-            f'{text.quote(fsid)}'
-        )
-    return fsid.lower()
-
-
-def _cost(written: object) -> float:
-    if not isinstance(written, str) or not _COST.fullmatch(written):
-        raise text.Malformed(
-            'expected a number that is 0 or more, such as 10 or 2.5, found '
-            f'{schema.found(written)}'
-        )
-    return float(written)
-
-
 _SiteName = Annotated[str, pydantic.AfterValidator(_site_name)]
 _Store = Annotated[str, pydantic.AfterValidator(_store)]
 _Label = Annotated[str, pydantic.AfterValidator(_label)]
-_Cost = Annotated[float, pydantic.PlainValidator(_cost)]
+_LinkName = Annotated[links.LinkName, pydantic.AfterValidator(_link_name)]
+_Links = dict[_LinkName, links.Link]
 
 _MISPLACED = {
-    **dict.fromkeys(
-        ('conf', 'user', 'pool', 'fsid'), "it stands in 'cluster'"
-    ),
+    **dict.fromkeys(clusters.Cluster.model_fields, "it stands in 'cluster'"),
     'cost': "it stands in 'link'",
 }
-
-
-class Cluster(schema.Model):
-    """How the agent reaches a cluster."""
-
-    conf: Annotated[str, pydantic.AfterValidator(_conf)]
-    user: Annotated[str, pydantic.AfterValidator(_user)] = 'dcn-distributor'
-    pool: Annotated[str, pydantic.AfterValidator(_ceph_name)] = 'images'
-    fsid: Annotated[str, pydantic.AfterValidator(_fsid)] | None = None
-
-
-class _CentralLink(schema.Model):
-    cost: _Cost = 0.0
-
-
-class _Link(schema.Model):
-    cost: _Cost = 10.0
 
 
 class _Central(schema.Model):
     misplaced = _MISPLACED
 
     store: _Store
-    cluster: Cluster | None = None
-    link: _CentralLink = _CentralLink()
+    cluster: clusters.Cluster | None = None
+    link: links.CentralLink = links.CentralLink()
     deploy: deployments.Site | None = None
 
 
 class _Site(schema.Model):
-    misplaced = _MISPLACED
+    misplaced = {
+        **_MISPLACED,
+        **dict.fromkeys(links.Link.model_fields, "it stands in 'link'"),
+        **dict.fromkeys(links.Taint.model_fields, "it stands in 'taints'"),
+    }
 
     store: _Store | None = None
     labels: dict[_Label, _Label] = {}
-    cluster: Cluster | None = None
-    link: _Link = _Link()
+    cluster: clusters.Cluster | None = None
+    link: links.SiteLink = links.Link()
+    taints: list[links.Taint] = []
     deploy: deployments.Site | None = None
+
+    def to_core(
+        self, name: str, shared: Mapping[str, core_links.Link]
+    ) -> sites.Site:
+        """Make a site of what the file says."""
+        return sites.Site(
+            sites.SiteName(name),
+            images.StoreId(self.store or name),
+            self.labels,
+            _cluster(self.cluster),
+            shared[self.link]
+            if isinstance(self.link, str)
+            else self.link.to_core(name),
+            tuple(taint.to_core() for taint in self.taints),
+        )
 
 
 class File(schema.Model):
@@ -230,26 +180,49 @@ class File(schema.Model):
     version: Literal['1']
     deploy: deployments.Cloud | None = None
     central: _Central
+    links: _Links = {}
     sites: dict[_SiteName, _Site]
 
 
-def _check_shared(document: yaml_files.Document, file: File) -> None:
+def _misnamed_links(
+    document: yaml_files.Document, file: File
+) -> Iterator[yaml_files.Problem]:
+    """Refuse links that are not there, or called as a site is.
+
+    A site's own link has the site's name, and so no other link may.
+    """
+    for name in file.links:
+        if name in file.sites:
+            yield schema.problem_at(
+                document,
+                ('links', name),
+                f'{text.show(name)} is a site; a link that sites share has '
+                'another name',
+            )
+    for name, site in file.sites.items():
+        if isinstance(site.link, str) and site.link not in file.links:
+            yield schema.problem_at(
+                document,
+                ('sites', name, 'link'),
+                f"no link {text.quote(site.link)} in 'links'"
+                f'{schema.did_you_mean(site.link, list(file.links))}',
+            )
+
+
+def _shared(
+    document: yaml_files.Document, file: File
+) -> Iterator[yaml_files.Problem]:
     """Refuse what two sites, or a site and central, would share."""
     owners: dict[str, str] = {}
-    problems = []
     for owner, location, claim in _claims(file):
         if claim in owners:
-            problems.append(
-                schema.problem_at(
-                    document,
-                    location,
-                    f'{claim} is already that of {owners[claim]}; every '
-                    'site has its own',
-                )
+            yield schema.problem_at(
+                document,
+                location,
+                f'{claim} is already that of {owners[claim]}; every site has '
+                'its own',
             )
         owners.setdefault(claim, owner)
-    if problems:
-        raise yaml_files.error(document.path, problems)
 
 
 def _claims(file: File) -> Iterator[tuple[str, yaml_files.Location, str]]:
@@ -271,7 +244,7 @@ def _store_claim(store: str) -> str:
 
 def _clusters(
     file: File,
-) -> Iterator[tuple[str, yaml_files.Location, Cluster]]:
+) -> Iterator[tuple[str, yaml_files.Location, clusters.Cluster]]:
     """Name the clusters, whose they are and where they stand."""
     if file.central.cluster:
         yield 'central', ('central', 'cluster'), file.central.cluster
@@ -281,31 +254,22 @@ def _clusters(
 
 
 def _doubts(file: File) -> Iterator[tuple[yaml_files.Location, str]]:
-    """Say what rbd-stream would lack here and now."""
-    clusters = list(_clusters(file))
-    if clusters and not file.central.cluster:
+    """Say what is of no use, and what rbd-stream would lack here and now."""
+    used = {s.link for s in file.sites.values() if isinstance(s.link, str)}
+    for name in file.links:
+        if name not in used:
+            yield ('links', name), f'link {name}: no site hangs on it'
+    known = list(_clusters(file))
+    if known and not file.central.cluster:
         yield (
             ('central',),
             'central has no cluster: rbd-stream can only read a copy that '
             'another site has already',
         )
-    for owner, location, cluster in clusters:
-        reason = _unreadable(cluster.conf)
+    for owner, location, cluster in known:
+        reason = clusters.unreadable(cluster.conf)
         if reason:
             yield (
                 (*location, 'conf'),
                 f'{owner}: {cluster.conf} cannot be read: {reason}',
             )
-
-
-def _unreadable(path: str) -> str | None:
-    try:
-        # Opening a pipe would wait for a writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return 'not a regular file'
-        with open(path, 'rb') as file:
-            file.read(1)
-    except OSError as exc:
-        is_away = exc.errno == errno.ENOENT
-        return 'no such file' if is_away else str(exc.strerror)
-    return None

@@ -24,7 +24,9 @@ class Decision:
     `policy` names the policy that settled it: the one with the highest
     priority (ties by name) among those that want the site or, for a site
     denied or excluded, that keep it out; None if no policy speaks of it.
-    `wishes` says how the image is to travel there; empty if not wanted.
+    `wishes` says how the image is to travel there, `tolerates` which taints
+    of the site keep it from there no less, and `deadline_s` how long after
+    its creation it should be there; all are empty if it is not wanted.
     """
 
     site: sites.Site
@@ -32,6 +34,8 @@ class Decision:
     policy: str | None
     reason: str
     wishes: transfers.Wishes = transfers.NO_WISHES
+    tolerates: frozenset[str] = frozenset()
+    deadline_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ class Request:
     Glance's may differ. Seconds are since the epoch. `waits_for_lock`: all
     that is left of a stream waits for an import to let go of the image.
     `reasons` are, by store, why this engine was chosen: what led to it may
-    have changed since.
+    have changed since. `began` tells when a stream to a store began, if that
+    was later than `started_s`.
     """
 
     stores: tuple[images.StoreId, ...]
@@ -99,6 +100,34 @@ class Request:
     reasons: Mapping[images.StoreId, str] = dataclasses.field(
         default_factory=dict, hash=False
     )
+    began: Mapping[images.StoreId, float] = dataclasses.field(
+        default_factory=dict, hash=False
+    )
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are, to different stores, or imports."""
+        return len({self.began_s(store) for store in self.stores}) or 1
+
+    def began_s(self, store: images.StoreId) -> float:
+        """When the copy to a store began."""
+        return self.began.get(store, self.started_s)
+
+    def with_more(self, more: 'Request') -> 'Request':
+        """Add a request to the same engine, for other stores."""
+        return dataclasses.replace(
+            self,
+            stores=(
+                *(store for store in self.stores if store not in more.stores),
+                *more.stores,
+            ),
+            waits_for_lock=False,
+            reasons={**self.reasons, **more.reasons},
+            began={
+                **self.began,
+                **dict.fromkeys(more.stores, more.started_s),
+            },
+        )
 
     def seen(self, progress: object, now: float) -> 'Request':
         """Note what was seen of it; a change ends being stuck."""

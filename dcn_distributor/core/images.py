@@ -57,7 +57,8 @@ class Image:
     `hash_algo` and `hash_value` (hexadecimal) are os_hash_algo and
     os_hash_value. `locations` is None unless Glance shows them, which takes
     its option show_multiple_locations; it shows them to all who may see the
-    image then (seen on 25.1.0 and 33.0.0).
+    image then (seen on 25.1.0 and 33.0.0). `created_at_s` is in seconds since
+    the epoch by Glance's clock, 0 if it is not told.
     """
 
     id: ImageId
@@ -79,6 +80,7 @@ class Image:
     hash_algo: str | None = None
     hash_value: str | None = None
     locations: tuple[Location, ...] | None = None
+    created_at_s: float = 0.0
 
     @property
     def is_active(self) -> bool:

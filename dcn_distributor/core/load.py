@@ -41,12 +41,14 @@ class Running:
 
     Or the slot that is kept for one, until the image is looked at. An idle
     one does nothing but wait: an import that is stuck, or a stream for the
-    image's lock.
+    image's lock. An image may have several streams at once, to different
+    stores: each takes one of `slots`.
     """
 
     stores: frozenset[images.StoreId]
     is_idle: bool = False
     engine: str = histories.COPY_IMAGE
+    slots: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,12 +65,19 @@ class Trouble:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """The copies under way by image, the troubles by store and engine."""
+    """The copies under way by image, the troubles by store and engine.
+
+    `paid_s` tells by link when the imports that crossed it would have ended
+    at the link's rate, in seconds since the epoch.
+    """
 
     running: Mapping[images.ImageId, Running] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
     troubles: Mapping[Turn, Trouble] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    paid_s: Mapping[str, float] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
 
@@ -78,7 +87,20 @@ class Load:
         These keep no host's disk busy, nor any link.
         """
         return sum(
-            r.engine == engine and not r.is_idle for r in self.running.values()
+            r.slots
+            for r in self.running.values()
+            if r.engine == engine and not r.is_idle
+        )
+
+    def crossing(self, stores: Collection[images.StoreId]) -> int:
+        """How many copies are under way to these stores, without idle ones.
+
+        Each image to each store is one.
+        """
+        return sum(
+            len(r.stores.intersection(stores))
+            for r in self.running.values()
+            if not r.is_idle
         )
 
     def probing(self, engine: str) -> int:
@@ -111,9 +133,10 @@ class Load:
         stores: Iterable[images.StoreId],
         is_idle: bool = False,
         engine: str = histories.COPY_IMAGE,
+        slots: int = 1,
     ) -> 'Load':
         """Note an image's copy as it now stands."""
-        running = Running(frozenset(stores), is_idle, engine)
+        running = Running(frozenset(stores), is_idle, engine, slots)
         if self.running.get(image_id) == running:
             return self
         return dataclasses.replace(
@@ -126,6 +149,34 @@ class Load:
             return self
         kept = {i: r for i, r in self.running.items() if i != image_id}
         return dataclasses.replace(self, running=MappingProxyType(kept))
+
+    def with_one_more(
+        self,
+        image_id: images.ImageId,
+        stores: Iterable[images.StoreId],
+        engine: str,
+    ) -> 'Load':
+        """Note one more stream of an image, or its only copy.
+
+        Nothing is changed if the image can have no such copy now.
+        """
+        running = self.running.get(image_id)
+        if running is None or running.is_idle:
+            return self.with_running(image_id, stores, engine=engine)
+        if not running.engine == engine == histories.RBD_STREAM:
+            return self
+        return self.with_running(
+            image_id,
+            running.stores.union(stores),
+            engine=engine,
+            slots=running.slots + 1,
+        )
+
+    def with_paid(self, link: str, until_s: float) -> 'Load':
+        """Note what an import has used of a link's rate."""
+        return dataclasses.replace(
+            self, paid_s=MappingProxyType({**self.paid_s, link: until_s})
+        )
 
     def with_success(self, turn: Turn) -> 'Load':
         """Note a copy that arrived: the store is in order."""

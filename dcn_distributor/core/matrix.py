@@ -17,16 +17,20 @@ their placements follow from what the policies decide and from the stores
 they are in. These are worked out once for all images that share a decision.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
 from dcn_distributor.core import decisions
 from dcn_distributor.core import images
 from dcn_distributor.core import memory as memories
+from dcn_distributor.core import pauses
 from dcn_distributor.core import placements
 from dcn_distributor.core import policies
+from dcn_distributor.core import resting
 from dcn_distributor.core import sites
 
 # How many decisions are remembered with their placements.
@@ -109,10 +113,19 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One image and its placements, in the order of sites.yaml."""
+    """One image and its placements, in the order of sites.yaml.
+
+    Nearly all copies of a large cloud are where they should be, so those are
+    counted once for all images that share a decision.
+
+    :ivar apart: those that are not simply there
+    :ivar rest: the tally of all others, which are
+    """
 
     image: images.Image
     cells: tuple[placements.Placement, ...]
+    apart: tuple[placements.Placement, ...]
+    rest: Tally
 
     @property
     def matters(self) -> bool:
@@ -120,30 +133,31 @@ class Row:
 
         An image that is not active has nothing to copy, wanted or not.
         """
-        return any(
+        return bool(self.rest.present or self.rest.extra) or any(
             p.state is not placements.State.UNWANTED
             and (self.image.is_active or not p.is_missing)
-            for p in self.cells
+            for p in self.apart
         )
 
     @property
     def telling(self) -> tuple[placements.Placement, ...]:
         """Those that are missing or on their way."""
-        return tuple([p for p in self.cells if p.state in _TELLING])
+        return tuple([p for p in self.apart if p.state in _TELLING])
 
     def tally(self) -> Tally:
         """Count the placements."""
+        if not self.apart:
+            return self.rest
         telling = self.telling
         states = [p.state for p in telling]
-        there = [p.decision.wanted for p in self.cells if p.is_there]
-        present = sum(there)
-        return Tally(
-            wanted=present + sum([p.decision.wanted for p in telling]),
-            present=present,
+        there = _there(self.apart)
+        return self.rest + Tally(
+            wanted=there.wanted + sum([p.decision.wanted for p in telling]),
+            present=there.present,
             copying=states.count(placements.State.COPYING),
             failed=states.count(placements.State.FAILED),
             absent=states.count(placements.State.ABSENT),
-            extra=len(there) - present,
+            extra=there.extra,
             bytes_left=self.bytes_left(telling),
         )
 
@@ -156,21 +170,60 @@ class Row:
         return max(0, size_bytes * len(telling) - sum(copied))
 
 
+def _there(cells: Iterable[placements.Placement]) -> Tally:
+    """Count those that are there."""
+    there = [p.decision.wanted for p in cells if p.is_there]
+    present = sum(there)
+    return Tally(wanted=present, present=present, extra=len(there) - present)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Pattern:
-    """The placements of an unremarkable image, by where it is."""
+    """The placements of an unremarkable image, by where it is.
+
+    :ivar there: those of one that is everywhere
+    :ivar missing: those of one that is nowhere
+    :ivar tally: of `there`
+    """
 
     decided: decisions.Decisions
-    cells: tuple[
-        tuple[images.StoreId, placements.Placement, placements.Placement], ...
-    ]
+    places: Mapping[images.StoreId, int]
+    there: tuple[placements.Placement, ...]
+    missing: tuple[placements.Placement, ...]
+    tally: Tally
 
-    def fill(self, image: images.Image) -> list[placements.Placement]:
-        stores = image.stores
-        return [
-            there if store in stores else missing
-            for store, there, missing in self.cells
-        ]
+    def row(
+        self,
+        image: images.Image,
+        observe: Callable[[placements.Placement], placements.Placement] | None,
+        looks_at_all: bool,
+    ) -> Row:
+        """Lay an image's placements out.
+
+        `observe` judges those again that the image lacks, or all of them;
+        None leaves all as they are.
+        """
+        if looks_at_all:
+            stores = [*self.places]
+        else:
+            stores = [*(self.places.keys() - image.stores)]
+        if not stores:
+            return Row(image, self.there, (), self.tally)
+        cells = [*self.there]
+        apart = []
+        places = sorted([self.places[store] for store in stores])
+        for place in places:
+            cell = self.missing[place]
+            cells[place] = cell if observe is None else observe(cell)
+            apart.append(cells[place])
+        less = _there([self.there[place] for place in places])
+        rest = dataclasses.replace(
+            self.tally,
+            wanted=self.tally.wanted - less.wanted,
+            present=self.tally.present - less.present,
+            extra=self.tally.extra - less.extra,
+        )
+        return Row(image, tuple(cells), tuple(apart), rest)
 
 
 class Survey:
@@ -189,7 +242,9 @@ class Survey:
         selection: Selection,
     ) -> None:
         self._policies = policy_set
-        self._evidence = placements.Evidence(None, known_stores, memory, now)
+        self._evidence = placements.Evidence(
+            None, known_stores, memory, now, memory.standing
+        )
         self._selection = selection
         self._patterns: dict[int, _Pattern] = {}
 
@@ -199,17 +254,17 @@ class Survey:
         `task` is the one that holds its lock, if Glance still has it.
         """
         decided = self._policies.decide(image)
-        cells = self._pattern(image, decided).fill(image)
-        if not self._is_unremarkable(image):
-            evidence = dataclasses.replace(self._evidence, task=task)
-            proved = self._evidence.memory.verified_of(image.id)
-            cells = [
-                cell
-                if cell.is_there and not proved
-                else placements.observe(image, cell.decision, evidence)
-                for cell in cells
-            ]
-        return Row(image, tuple(cells))
+        pattern = self._pattern(image, decided)
+        if self._is_unremarkable(image):
+            return pattern.row(image, None, looks_at_all=False)
+        evidence = dataclasses.replace(
+            self._evidence, task=task, resting=self._resting(image, decided)
+        )
+        return pattern.row(
+            image,
+            lambda cell: placements.observe(image, cell.decision, evidence),
+            bool(self._evidence.memory.verified_of(image.id)),
+        )
 
     def _is_unremarkable(self, image: images.Image) -> bool:
         return (
@@ -246,20 +301,31 @@ class Survey:
         everywhere = dataclasses.replace(
             nowhere, stores=frozenset(d.site.store for d in decided.by_site)
         )
-        cells = tuple(
-            (
-                decision.site.store,
-                placements.observe(everywhere, decision, self._evidence),
-                missing,
-            )
+        evidence = dataclasses.replace(
+            self._evidence, resting=self._resting(image, decided)
+        )
+        missing = tuple(
+            cell
             for decision in decided.by_site
             if self._selection.selects(
-                missing := placements.observe(
-                    nowhere, decision, self._evidence
-                )
+                cell := placements.observe(nowhere, decision, evidence)
             )
         )
-        return _Pattern(decided, cells)
+        there = tuple(
+            placements.observe(everywhere, cell.decision, evidence)
+            for cell in missing
+        )
+        places = {
+            cell.decision.site.store: place
+            for place, cell in enumerate(missing)
+        }
+        return _Pattern(decided, places, there, missing, _there(there))
+
+    def _resting(
+        self, image: images.Image, decided: decisions.Decisions
+    ) -> Mapping[images.StoreId, pauses.Word]:
+        words = self._evidence.standing.pauses
+        return resting.words(image, decided, words, self._policies)
 
 
 @dataclasses.dataclass(slots=True)

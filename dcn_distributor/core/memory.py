@@ -19,8 +19,11 @@ import dataclasses
 import math
 from types import MappingProxyType
 
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import pauses as all_pauses
+from dcn_distributor.core import rosters
 from dcn_distributor.core import transfer_messages
 from dcn_distributor.core import transfers
 
@@ -60,7 +63,10 @@ class Memory:
     `setbacks` are of an image in a store, `troubles` of a store with
     whatever image. `host` is where the agent runs. `verified` are the stores
     whose copy its streams proved, `streams` those its streams work for now,
-    `obstacles` what keeps rbd-stream from a store.
+    `obstacles` what keeps rbd-stream from a store. `orders` are the stores
+    that operators ordered an image to; `link_waits` tell why no copy may
+    begin over a link now, by its name and by engine. `roster`
+    tells of all agents, if several told all this together.
     """
 
     host: str = ''
@@ -79,6 +85,24 @@ class Memory:
     obstacles: Mapping[images.StoreId, tuple[str, ...]] = dataclasses.field(
         default_factory=lambda: MappingProxyType({})
     )
+
+    orders: Mapping[images.ImageId, frozenset[images.StoreId]] = (
+        dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    )
+    link_waits: Mapping[str, Mapping[str, str]] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    pauses: all_pauses.Pauses = all_pauses.NONE
+    roster: rosters.Roster = rosters.NOBODY
+
+    @property
+    def standing(self) -> gates.Standing:
+        """What is closed by words of operators, and for want of an agent."""
+        return gates.Standing(self.pauses, self.roster.elsewhere())
+
+    def orders_of(self, image_id: images.ImageId) -> frozenset[images.StoreId]:
+        """The stores that one image was ordered to."""
+        return self.orders.get(image_id, frozenset())
 
     def of(self, image_id: images.ImageId) -> _Setbacks:
         """The setbacks of one image, by store."""
@@ -100,6 +124,8 @@ class Memory:
             image_id in self.setbacks
             or image_id in self.verified
             or image_id in self.streams
+            or image_id in self.orders
+            or self.pauses.of(all_pauses.Kind.IMAGE, image_id) is not None
         )
 
 
@@ -129,6 +155,9 @@ def remembered(answer: Mapping[str, object]) -> Memory:
         _setbacks(answer.get('troubles')),
         MappingProxyType(verified),
         obstacles=MappingProxyType(obstacles),
+        orders=MappingProxyType(_orders(answer.get('orders'))),
+        link_waits=MappingProxyType(_link_waits(answer.get('links'))),
+        pauses=rosters.pauses(answer),
     )
 
 
@@ -141,17 +170,26 @@ def with_transfers(memory: Memory, answer: Mapping[str, object]) -> Memory:
         if (report := transfer_messages.from_plain(value)) is not None
         and report.ended_s is None
     ]
-    streams = {
-        report.image_id: MappingProxyType(
+    streams: dict[images.ImageId, dict[images.StoreId, Streaming]] = {}
+    for report in reports:
+        of_image = streams.setdefault(report.image_id, {})
+        for lane in report.lanes:
+            if not lane.phase.is_end:
+                of_image[lane.store] = Streaming(report.source, lane)
+    return dataclasses.replace(
+        memory,
+        streams=MappingProxyType(
             {
-                lane.store: Streaming(report.source, lane)
-                for lane in report.lanes
-                if not lane.phase.is_end
+                image_id: MappingProxyType(of_image)
+                for image_id, of_image in streams.items()
             }
-        )
-        for report in reports
-    }
-    return dataclasses.replace(memory, streams=MappingProxyType(streams))
+        ),
+    )
+
+
+def with_roster(memory: Memory, answer: Mapping[str, object]) -> Memory:
+    """Add what clients.bus.control.Agent.who() gave."""
+    return dataclasses.replace(memory, roster=rosters.read(answer))
 
 
 def routes(answer: Mapping[str, object]) -> Mapping[images.StoreId, Route]:
@@ -163,6 +201,34 @@ def routes(answer: Mapping[str, object]) -> Mapping[images.StoreId, Route]:
             _text(told.get('waits')),
         )
         for store, told in _items(answer.get('routes'))
+        if isinstance(told, Mapping)
+    }
+
+
+def _orders(
+    value: object,
+) -> dict[images.ImageId, frozenset[images.StoreId]]:
+    """Read the orders that were not given up."""
+    orders = {}
+    for image_id, by_store in _items(value):
+        stores = frozenset(
+            images.StoreId(store)
+            for store, told in _items(by_store)
+            if isinstance(told, Mapping) and told.get('failed') is None
+        )
+        if stores:
+            orders[images.ImageId(image_id)] = stores
+    return orders
+
+
+def _link_waits(value: object) -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            engine: reason
+            for engine, reason in _items(told.get('waits'))
+            if isinstance(reason, str)
+        }
+        for name, told in _items(value)
         if isinstance(told, Mapping)
     }
 

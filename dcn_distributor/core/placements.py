@@ -18,13 +18,17 @@ leaves them behind stale (glance: async_/flows/api_image_import.py). What an
 agent remembers explains what is missing; it never makes a copy present.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import enum
+from types import MappingProxyType
 
 from dcn_distributor.core import decisions
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import memory as memories
+from dcn_distributor.core import pauses
 from dcn_distributor.core import transfers
 
 # Glance shows a sign of life once a minute while it writes.
@@ -56,12 +60,19 @@ class Evidence:
     :ivar task: the one that holds the image's lock, if Glance still has it
     :ivar known_stores: the stores that Glance has
     :ivar now: seconds since the epoch
+    :ivar standing: what is closed, beside windows and taints
+    :ivar resting: the words on the policies that want the image in a store,
+        where all of them rest
     """
 
     task: images.ImportTask | None
     known_stores: frozenset[images.StoreId]
     memory: memories.Memory
     now: float
+    standing: gates.Standing = gates.ALONE
+    resting: Mapping[images.StoreId, pauses.Word] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,17 +171,38 @@ def _missing(
     if store not in evidence.known_stores:
         reason = f'Glance has no store {store}'
         return Placement(decision, State.FAILED, reason)
+    closure = _closure(image, decision, evidence)
     if setback is not None:
+        reason = setback.reason
+        if closure is not None:
+            reason = f'{reason}; {closure.reason}'
         return Placement(
             decision,
             State.FAILED,
-            setback.reason,
+            reason,
             setback=_delayed(setback, evidence.memory.troubles.get(store)),
         )
     if store in image.failed_import:
         reason = 'the last import to this store failed'
         return Placement(decision, State.FAILED, reason)
+    if closure is not None:
+        return Placement(decision, State.ABSENT, closure.reason)
     return _waiting(image, decision, evidence)
+
+
+def _closure(
+    image: images.Image, decision: decisions.Decision, evidence: Evidence
+) -> gates.Closure | None:
+    """Tell what keeps copies from the site for now, by what is known."""
+    store = decision.site.store
+    copy = gates.Copy(
+        decision,
+        image.id,
+        image.size_bytes or 0,
+        evidence.resting.get(store),
+        store in evidence.memory.orders_of(image.id),
+    )
+    return gates.closure(copy, evidence.standing, evidence.now)
 
 
 def _delayed(
@@ -196,7 +228,21 @@ def _waiting(
             f'waits for import {image.import_task} to end, Glance takes one '
             'an image'
         )
+    elif (obstacle := _obstacle(decision, evidence)) is not None:
+        reason = obstacle
     return Placement(decision, State.ABSENT, reason, setback=trouble)
+
+
+def _obstacle(decision: decisions.Decision, evidence: Evidence) -> str | None:
+    """Tell what is in the way of whatever copies over the site's link.
+
+    Where no policy asks for an engine, copy-image goes first.
+    """
+    waits = evidence.memory.link_waits.get(decision.site.link.name, {})
+    engine = transfers.EngineChoice.COPY_IMAGE
+    if decision.wishes.engine is transfers.EngineChoice.RBD_STREAM:
+        engine = decision.wishes.engine
+    return waits.get(engine.value)
 
 
 def _copying(

@@ -13,29 +13,37 @@
 
 1. Each store that lacks the image has its route (see routes.py), or waits
    until something changes.
-2. While a copy of the image is under way, all others wait: Glance takes one
-   import an image, and no store ever has two engines at work. A lock that
-   is stale by Glance's own rules is no obstacle: the next import breaks it.
+2. While an import of the image is under way, all others wait: Glance takes
+   one an image, and no store ever has two engines at work. A lock that is
+   stale by Glance's own rules is no obstacle: the next import breaks it.
    Nor is a stuck import one to a stream, but to the import's own stores.
-3. A missing store waits while its own last failure, or the trouble of its
-   whole store (see load.py), asks for a pause.
-4. What is left and goes the same way goes into one request together, so
+   Beside a stream another may go to other stores, so that a slow site
+   delays no other, but no import; nor beside an import of somebody else's.
+3. A missing store waits while its site is closed to copies (see gates.py),
+   and while its own last failure, or the trouble of its whole store (see
+   load.py), asks for a pause.
+4. A link takes as many copies as it is let. Imports cannot be slowed: the
+   next one over a link waits until the last would have ended at its rate.
+5. What is left and goes the same way goes into one request together, so
    that the image is staged, or read, once; stores that failed before go
    alone, after the others, so that a dead one holds nobody up; and stores in
    trouble never take all slots.
-5. With all slots of its engine taken, the request waits for one, and a
-   request for another engine goes first.
+6. With all slots of its engine taken, the request waits for one, and one for
+   another engine goes first; as does a stream over a link that is idle.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from types import MappingProxyType
 
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import links as all_links
 from dcn_distributor.core import load as loads
 from dcn_distributor.core import retry
+from dcn_distributor.core import rooms as all_rooms
 from dcn_distributor.core import routes as all_routes
 from dcn_distributor.core import transfers
 
@@ -60,6 +68,7 @@ class Limits:
     `transfers`, `stores_per_transfer`: the same of streams, and
     `transfers_waiting`: streams that only wait for the lock of an import,
     and that are not counted; each asks Glance every second.
+    `links`: the link of each store; one that is not named has no limits.
     """
 
     imports: int
@@ -73,6 +82,20 @@ class Limits:
     transfers: int = 0
     stores_per_transfer: int = 8
     transfers_waiting: int = 16
+    links: Mapping[images.StoreId, all_links.Link] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    _by_link: Mapping[str, frozenset[images.StoreId]] = dataclasses.field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        by_link: dict[str, set[images.StoreId]] = {}
+        for store, link in self.links.items():
+            by_link.setdefault(link.name, set()).add(store)
+        frozen = {name: frozenset(stores) for name, stores in by_link.items()}
+        object.__setattr__(self, '_by_link', MappingProxyType(frozen))
 
     def slots(self, engine: str) -> int:
         """Copies at once by an engine."""
@@ -90,6 +113,17 @@ class Limits:
         """Copies at once for stores in trouble: dead sites leave slots."""
         return max(1, self.slots(engine) // 2)
 
+    def extra_slots(self, engine: str) -> int:
+        """How many more there may be for links with nothing under way.
+
+        None for imports, whose staging takes space in Glance.
+        """
+        return self.transfers if engine == histories.RBD_STREAM else 0
+
+    def on_link(self, name: str) -> frozenset[images.StoreId]:
+        """Name the stores that hang on a link."""
+        return self._by_link.get(name, frozenset())
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wait:
@@ -97,12 +131,14 @@ class Wait:
 
     `until_s`: the time that ends the wait, in seconds since the epoch, if
     it is time. `is_for_probe`: it ends when the store's turn comes.
+    `for_link`: it ends when there is room on this link.
     """
 
     store: images.StoreId
     reason: str
     until_s: float | None = None
     is_for_probe: bool = False
+    for_link: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +149,8 @@ class Plan:
     `wishes`. `waits`: the other missing ones. `look_again_s`: seconds from
     now, None if the time alone changes nothing. `needs_slot`: the engines
     that have work, and all of their slots taken. `needs_probe`: the stores
-    in trouble whose turn has not come, each with its engine.
+    in trouble whose turn has not come, each with its engine. `needs_link`:
+    those whose link is full, in the same way, by the link's name.
     """
 
     stores: tuple[images.StoreId, ...] = ()
@@ -123,6 +160,9 @@ class Plan:
     look_again_s: float | None = None
     needs_slot: tuple[str, ...] = ()
     needs_probe: tuple[loads.Turn, ...] = ()
+    needs_link: Mapping[str, loads.Turn] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
 
 def poll_s(request: histories.Request, limits: Limits, now: float) -> float:
@@ -194,7 +234,7 @@ def plan(
         and is_lock_stale(request, image, limits, now)
     ):
         request = None
-    waits = {} if request is None else _behind(request, routes)
+    waits = {} if request is None else _behind(image, request, routes)
     waits |= {
         store: wait
         for store, route in routes.items()
@@ -206,32 +246,58 @@ def plan(
         for s, r in routes.items()
         if s not in waits and r.engine is not None
     }
-    plan = _first_with_slot(_together(ready, history, load), load, limits)
-    for engine in plan.needs_slot:
-        reason = (
-            f'{load.busy(engine)} of {limits.slots(engine)} copies by '
-            f'{engine} are under way'
-        )
-        waits |= {
-            s: Wait(s, reason, is_for_probe=(s, engine) in load.troubles)
-            for s, way in ready.items()
-            if way.engine == engine
-        }
+    rooms = all_rooms.Rooms(load, limits)
+    plan = _first_with_slot(_together(ready, history, load), rooms, limits)
+    waits |= _for_room(ready, plan, rooms, load, limits)
     times = [1.0] if plan.stores else _pauses_s(waits.values(), now)
     if request is not None:
         times.append(poll_s(request, limits, now))
+    turns = {
+        store: (store, engine)
+        for store in waits
+        if (engine := routes[store].engine) is not None
+    }
     return dataclasses.replace(
         plan,
         needs_slot=() if plan.stores else plan.needs_slot,
         waits=tuple(waits.values()),
         look_again_s=min(times, default=None),
         needs_probe=tuple(
-            (store, to_try)
-            for store, wait in waits.items()
-            if wait.is_for_probe
-            and (to_try := routes[store].engine) is not None
+            turns[s] for s, w in waits.items() if w.is_for_probe and s in turns
         ),
+        needs_link={
+            w.for_link: turns[s]
+            for s, w in reversed(waits.items())
+            if w.for_link is not None
+        },
     )
+
+
+def _for_room(
+    ready: Mapping[images.StoreId, '_Way'],
+    plan: Plan,
+    rooms: all_rooms.Rooms,
+    load: loads.Load,
+    limits: Limits,
+) -> dict[images.StoreId, Wait]:
+    """Say which stores wait for a slot, and which for room on a link."""
+    waits = {}
+    for store, way in ready.items():
+        if store in plan.stores:
+            continue
+        link = limits.links.get(store)
+        name = None if link is None else link.name
+        obstacle = None if name is None else rooms.obstacle(name)
+        if obstacle is not None:
+            waits[store] = Wait(store, obstacle, for_link=name)
+        elif way.engine in plan.needs_slot:
+            waits[store] = Wait(
+                store,
+                rooms.no_slot(way.engine),
+                is_for_probe=(store, way.engine) in load.troubles,
+                for_link=name if limits.extra_slots(way.engine) else None,
+            )
+    return waits
 
 
 def may_probe(
@@ -246,11 +312,16 @@ def may_probe(
 
 
 def _behind(
-    request: histories.Request, routes: Routes
+    image: images.Image, request: histories.Request, routes: Routes
 ) -> dict[images.StoreId, Wait]:
     """Say which stores wait for the copy under way."""
+    lets_streams_go = request.is_stuck
     if request.engine == histories.RBD_STREAM:
-        reason = 'a stream of this image is under way, one goes at a time'
+        # Where the lock's import writes is not known in its first moment.
+        lets_streams_go = image.import_task is None
+        reason = 'a stream of this image is under way, no import goes beside'
+        if not lets_streams_go:
+            reason = 'a stream and an import of this image are under way'
     else:
         word = 'stuck' if request.is_stuck else 'under way'
         reason = (
@@ -260,7 +331,7 @@ def _behind(
         store: Wait(store, reason)
         for store, route in routes.items()
         if store in request.stores
-        or not request.is_stuck
+        or not lets_streams_go
         or route.engine != histories.RBD_STREAM
     }
 
@@ -273,6 +344,8 @@ def _wait(
     limits: Limits,
     now: float,
 ) -> Wait | None:
+    if route.closure is not None:
+        return Wait(store, route.closure.reason)
     if route.engine is None:
         return Wait(store, route.reason)
     setback = history.setbacks.get(store)
@@ -286,7 +359,9 @@ def _wait(
     turn = (store, route.engine)
     trouble = load.troubles.get(turn)
     if trouble is None or may_probe(turn, load, limits, now):
-        return None
+        link = limits.links.get(store)
+        unpaid = link and all_rooms.unpaid(link.name, route.engine, load, now)
+        return Wait(store, *unpaid) if unpaid else None
     reason = (
         f'{route.engine} to the store failed {trouble.failures} times in a row'
     )
@@ -317,19 +392,21 @@ def _together(
 
 
 def _first_with_slot(
-    candidates: Sequence[Plan], load: loads.Load, limits: Limits
+    candidates: Sequence[Plan],
+    rooms: all_rooms.Rooms,
+    limits: Limits,
 ) -> Plan:
-    """Take the first whose engine has a slot, and name those without."""
+    """Take the first that may begin, and name the engines without a slot."""
     without = dict.fromkeys(
-        one.engine
-        for one in candidates
-        if load.busy(one.engine) >= limits.slots(one.engine)
+        one.engine for one in candidates if not rooms.has_slot(one.engine)
     )
     for one in candidates:
-        if one.engine not in without:
-            stores = one.stores[: limits.stores(one.engine)]
+        stores = rooms.cut(one.stores, one.engine)
+        if stores:
             return dataclasses.replace(
-                one, stores=stores, needs_slot=tuple(without)
+                one,
+                stores=stores[: limits.stores(one.engine)],
+                needs_slot=tuple(without),
             )
     return Plan(needs_slot=tuple(without))
 

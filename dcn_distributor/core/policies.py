@@ -19,7 +19,8 @@
    decision names, and whose turn it is when copies have to wait. Ties go by
    name; the order of the file means nothing.
 5. What the policies that want a site wish of the way there adds up, too:
-   each wish comes from the one of highest priority that has it.
+   each wish comes from the one of highest priority that has it. So does the
+   deadline; the taints that they tolerate are those that any tolerates.
 
 Nothing here asks whether the image can be copied, or already is.
 """
@@ -45,9 +46,12 @@ from dcn_distributor.core import wishing
 # decisions: 1.6 KiB each for 200 sites.
 _REMEMBERED = 1024
 
-# How many combinations of a policy and wishes are remembered with their
+# How many combinations of a policy and terms are remembered with their
 # decisions, which those sets share: up to 40 KiB each for 200 sites.
-_REMEMBERED_WISHES = 256
+_REMEMBERED_TERMS = 256
+
+# How many sets of paused policies the rest is remembered for.
+_REMEMBERED_PARTS = 2
 
 _LONGEST_CONDITION = 160
 
@@ -104,7 +108,7 @@ class LabelledSites:
 class Policy:
     """One policy of placement.yaml, which `origin` names as ``FILE:LINE``.
 
-    A deny policy has no wishes.
+    A deny policy has no wishes, tolerates nothing and has no deadline.
     """
 
     name: str
@@ -115,6 +119,13 @@ class Policy:
     priority: int = 0
     origin: str = ''
     wishes: transfers.Wishes = transfers.NO_WISHES
+    tolerates: frozenset[str] = frozenset()
+    deadline_s: float | None = None
+
+    @property
+    def terms(self) -> wishing.Terms:
+        """On what terms its sites get an image."""
+        return wishing.Terms(self.wishes, self.tolerates, self.deadline_s)
 
     def reaches(self, site: sites.Site) -> bool:
         """Tell whether it speaks for (or, denying, against) a site."""
@@ -154,13 +165,22 @@ class PolicySet:
         }
         self._settled = functools.lru_cache(_REMEMBERED)(self._settle)
         self._names = tuple(site.name for site in all_sites)
-        self._wishing = functools.lru_cache(_REMEMBERED_WISHES)(_wishing)
+        self._on_terms = functools.lru_cache(_REMEMBERED_TERMS)(_on_terms)
+        self._without = functools.lru_cache(_REMEMBERED_PARTS)(self._part)
 
     def decide(self, image: images.Image) -> decisions.Decisions:
         """Decide for every site, in the order of sites.yaml."""
         return self._settled(
             tuple([v for v in self._voices if v.policy.match.holds(image)])
         )
+
+    def without(self, names: frozenset[str]) -> 'PolicySet':
+        """Leave out policies by name, but for those that deny."""
+        return self._without(names)
+
+    def _part(self, names: frozenset[str]) -> 'PolicySet':
+        kept = [p for p in self.policies if p.deny or p.name not in names]
+        return PolicySet(kept, self.sites)
 
     def explain(self, image: images.Image) -> explanations.Explanation:
         """Say everything that leads to what decide() returns."""
@@ -199,23 +219,23 @@ class PolicySet:
             settled.update(voice.exclusions)
         for voice in (*placing, *denying):
             settled.update(voice.says)
-        if any(v.has_wishes for v in placing):
-            settled.update(self._wishes(voices))
+        if any(v.has_terms for v in placing):
+            settled.update(self._terms(voices))
         return decisions.Decisions(
             _priority([v.policy for v in voices]), tuple(settled.values())
         )
 
-    def _wishes(self, voices: Sequence['_Voice']) -> '_Said':
-        """Say again what has wishes, of those sites that are wanted."""
+    def _terms(self, voices: Sequence['_Voice']) -> '_Said':
+        """Say again what has terms, of those sites that are wanted."""
         placing = [v for v in voices if not v.policy.deny]
         denied = 0
         for voice in voices:
             denied |= voice.reach if voice.policy.deny else 0
-        claims = [wishing.Claim(v.reach, v.policy.wishes) for v in placing]
+        claims = [wishing.Claim(v.reach, v.policy.terms) for v in placing]
         said = {}
         for part in wishing.spread(claims, denied):
-            if part.wishes != transfers.NO_WISHES:
-                says = self._wishing(placing[part.decider], part.wishes)
+            if part.terms != wishing.NO_TERMS:
+                says = self._on_terms(placing[part.decider], part.terms)
                 for place in wishing.places(part.sites):
                     name = self._names[place]
                     said[name] = says[name]
@@ -236,7 +256,7 @@ class _Voice:
     """
 
     policy: Policy
-    has_wishes: bool
+    has_terms: bool
     reach: int
     says: _Said
     exclusions: _Said
@@ -246,7 +266,7 @@ class _Voice:
     def of(cls, policy: Policy, all_sites: sites.Sites) -> '_Voice':
         return cls(
             policy,
-            policy.wishes != transfers.NO_WISHES,
+            policy.terms != wishing.NO_TERMS,
             sum(
                 1 << place
                 for place, site in enumerate(all_sites)
@@ -266,11 +286,22 @@ class _Voice:
         )
 
 
-def _wishing(voice: _Voice, wishes: transfers.Wishes) -> _Said:
+def _on_terms(voice: _Voice, terms: wishing.Terms) -> _Said:
     return {
-        name: dataclasses.replace(decision, wishes=wishes)
+        name: _with_terms(decision, terms)
         for name, decision in voice.says.items()
     }
+
+
+def _with_terms(
+    decision: decisions.Decision, terms: wishing.Terms
+) -> decisions.Decision:
+    return dataclasses.replace(
+        decision,
+        wishes=terms.wishes,
+        tolerates=terms.tolerates,
+        deadline_s=terms.deadline_s,
+    )
 
 
 def _wanted_or_denied(policy: Policy, site: sites.Site) -> decisions.Decision:
@@ -315,12 +346,12 @@ def _explain(
     denying = [p for p in matching_policies if p.deny and p.reaches(site)]
     heard = [] if denying else wanting
     if denying or wanting:
-        decision = dataclasses.replace(
+        decision = _with_terms(
             _wanted_or_denied((denying or wanting)[0], site),
-            wishes=functools.reduce(
-                transfers.Wishes.filled_from,
-                (p.wishes for p in heard),
-                transfers.NO_WISHES,
+            functools.reduce(
+                wishing.Terms.filled_from,
+                (p.terms for p in heard),
+                wishing.NO_TERMS,
             ),
         )
     elif excluding:

@@ -15,6 +15,7 @@ Every implementation, the fakes of the tests included, passes the contract
 suite in tests/contract.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -139,25 +140,35 @@ class StreamEngine(Engine, Protocol):
     """An engine that copies in this process, and reports on it.
 
     Any thread may call it. It is told by its maker whom to wake: an image's
-    id, whenever one of its lanes, or the transfer itself, has ended. It
-    registers no location while the image's import lock is held. start() MUST
-    NOT wait for any cluster, and raises CopyInProgress while a transfer of
-    the image runs, or one that ended was not taken; Cancelled after stop().
-    What fails later shows in the lane as its error. How many transfers run
-    at once is the caller's to limit.
+    id, whenever one of its lanes, or a transfer itself, has ended. It
+    registers no location while the image's import lock is held. Several
+    transfers of an image may run at once, to different stores: start() raises
+    CopyInProgress if one of them is at work for one of `stores`, or was and
+    has ended and was not taken. It MUST NOT wait for any cluster, and raises
+    Cancelled after stop(). What fails later shows in the lane as its error.
+    How many transfers run at once is the caller's to limit.
+
+    No report tells of a lane whose store another transfer goes to since.
     """
 
-    def report(self, image_id: images.ImageId) -> transfers.Report | None:
-        """Tell how an image's transfer is: running, or ended and not taken.
+    def reports_of(
+        self, image_id: images.ImageId
+    ) -> Sequence[transfers.Report]:
+        """Tell of an image's transfers: running, or ended and not taken.
 
-        A lane in phase DONE has read its location back from Glance.
+        A lane in phase DONE has read its location back from Glance. A store
+        is in one report only.
         """
         ...
 
-    def take(self, image_id: images.ImageId) -> None:
-        """Note that an ended transfer's outcome was booked.
+    def take(
+        self, image_id: images.ImageId, stores: Collection[images.StoreId]
+    ) -> None:
+        """Note that the outcome of these stores was booked.
 
-        report() has it no more. Does nothing if there is none.
+        reports_of() has those transfers no more that ended, and have no other
+        store. Those that run are left alone. So whoever names the stores of
+        the reports that it saw ended loses nothing of what ended since.
         """
         ...
 
@@ -166,10 +177,26 @@ class StreamEngine(Engine, Protocol):
         ...
 
     def cancel(self, image_id: images.ImageId) -> None:
-        """Call an image's transfer off, and return at once.
+        """Call all of an image's transfers off, and return at once.
 
-        Its lanes end within seconds, as CANCELLED, and what they left is
-        removed. Does nothing if there is none, or it has ended.
+        Their lanes end within seconds, as CANCELLED, and what they left is
+        removed. Does nothing if there are none, or they have ended.
+        """
+        ...
+
+    def break_off(
+        self,
+        image_id: images.ImageId,
+        stores: Collection[images.StoreId],
+        reason: str,
+    ) -> None:
+        """Stop copying an image to some stores, and return at once.
+
+        Their lanes end within seconds, as CANCELLED by a Stopped that tells
+        the reason; those to other stores go on. What is being published MAY
+        still be finished. What was copied is left without a claim, for
+        whoever goes on with it. Does nothing for a store that no lane is at
+        work for.
         """
         ...
 
@@ -187,8 +214,11 @@ class StreamEngine(Engine, Protocol):
         """Wait until all sites were checked once, but no longer than that."""
         ...
 
-    def sweep(self) -> None:
-        """Begin to remove what transfers that died left, and return."""
+    def sweep(self, stores: Collection[images.StoreId]) -> None:
+        """Begin to remove what transfers that died left, and return.
+
+        Only in these stores: others are another agent's to look after.
+        """
         ...
 
     def set_rate(self, rate_bytes_s: float | None) -> None:
@@ -199,12 +229,75 @@ class StreamEngine(Engine, Protocol):
         ...
 
     def set_sites(self, all_sites: sites.Sites) -> None:
-        """Go by other sites from now on; what runs goes on as it began."""
+        """Go by other sites from now on; what runs goes on as it began.
+
+        But for the rates of links, which count at once for what runs, too: a
+        rate that is raised, lowered, set or taken away, and a site that moved
+        to another link. All transfers share a link's rate: what they write to
+        its sites, and what they read there.
+        """
         ...
 
     def stop(self, within_s: float) -> None:
         """Break all off, begin no more, and return in time.
 
         What was copied is left for the next process to go on with.
+        """
+        ...
+
+
+class Group(Protocol):
+    """The agents of a deployment, which share its links out among them.
+
+    Any thread may ask, and no question waits for anything. An agent acts
+    only for links that are its own at that moment. It is told by its maker
+    whom to call whenever an answer has changed, from a thread of the group.
+    No two members of one group say at one moment that a link is theirs, as
+    long as their clocks run alike; a machine that was paused as a whole may
+    not know how long. So correctness MUST NOT rest on it.
+    """
+
+    def members(self) -> tuple[str, ...]:
+        """Tell the names of all that are in, sorted.
+
+        Just our own without a coordinator; empty while we are cut off.
+        """
+        ...
+
+    def owner(self, link: str) -> str | None:
+        """Tell who has a link.
+
+        None if nobody that is known: we are cut off, or it falls to us and
+        the others may not know yet. Members that have read the same members
+        agree on it.
+        """
+        ...
+
+    def is_ours(self, link: str) -> bool:
+        """Tell whether we may act for a link now.
+
+        MUST be false from before the moment on when others may take it over,
+        though the coordinator hangs or this process was stopped: the first
+        answer after that is false already.
+        """
+        ...
+
+    def problem(self) -> str | None:
+        """Tell what keeps us from links that are ours, for an operator.
+
+        None if nothing does.
+        """
+        ...
+
+    def start(self) -> None:
+        """Begin to join, and return. MUST be called after the fork."""
+        ...
+
+    def stop(self) -> None:
+        """Leave, so that the others take over without waiting.
+
+        Nothing is ours from the begin of the call on, so what runs for our
+        links MUST have ended. Returns within seconds, though the coordinator
+        may not answer; then the others wait for the lease to lapse.
         """
         ...

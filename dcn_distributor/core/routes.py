@@ -23,8 +23,10 @@ import dataclasses
 
 from dcn_distributor.core import choosing
 from dcn_distributor.core import decisions
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import pauses
 from dcn_distributor.core import transfers
 
 
@@ -35,7 +37,8 @@ class Route:
     `engine` is None if none can serve; `reason` tells why this one. `wishes`
     is what else the engine is told; stores with the same engine and wishes
     may share a request. `wanted` tells why the store should hold the image.
-    `passes`: none can serve now, but one will by itself.
+    `passes`: none can serve now, but one will by itself. `closure` is what
+    keeps any copy from the site for now.
     """
 
     engine: str | None
@@ -43,6 +46,7 @@ class Route:
     wishes: transfers.Wishes = transfers.NO_WISHES
     wanted: str = ''
     passes: bool = False
+    closure: gates.Closure | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class Surroundings:
     :ivar rbd_stream: the same of rbd-stream
     :ivar is_lock_stuck: whether a stuck import holds the image's lock
     :ivar stream_obstacles: what keeps streams from this store
+    :ivar standing: what else holds at this moment, `now`
+    :ivar resting: the word on the policies that want the image there, if all
+        of them rest
     """
 
     copy_image_obstacle: str | None = None
@@ -77,6 +84,9 @@ class Surroundings:
     rbd_stream: histories.Tries = histories.UNTRIED
     is_lock_stuck: bool = False
     stream_obstacles: tuple[str, ...] = ()
+    standing: gates.Standing = gates.ALONE
+    resting: pauses.Word | None = None
+    now: float = 0.0
 
 
 def missing_stores(
@@ -96,6 +106,7 @@ def missing_stores(
 
 
 def route(
+    image: images.Image,
     decision: decisions.Decision,
     order: Order | None,
     history: histories.History,
@@ -132,7 +143,34 @@ def route(
     if choice.engine == choosing.RBD_STREAM:
         told = dataclasses.replace(wishes, engine=None)
     wanted = decision.reason if order is None else 'ordered by an operator'
-    return Route(choice.engine, choice.reason, told, wanted, choice.passes)
+    return Route(
+        choice.engine,
+        choice.reason,
+        told,
+        wanted,
+        choice.passes,
+        _closure(image, decision, order, choice.engine, around),
+    )
+
+
+def _closure(
+    image: images.Image,
+    decision: decisions.Decision,
+    order: Order | None,
+    engine: str | None,
+    around: Surroundings,
+) -> gates.Closure | None:
+    copy = gates.Copy(
+        decision,
+        image.id,
+        image.size_bytes or 0,
+        around.resting,
+        order is not None,
+    )
+    closure = gates.closure(copy, around.standing, around.now)
+    if closure is None and engine is not None:
+        closure = gates.too_long(copy, engine, around.now)
+    return closure
 
 
 def _worse(one: histories.Tries, other: histories.Tries) -> histories.Tries:

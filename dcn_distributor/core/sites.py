@@ -17,6 +17,7 @@ import dataclasses
 from typing import NewType
 
 from dcn_distributor.core import images
+from dcn_distributor.core import links
 
 SiteName = NewType('SiteName', str)
 
@@ -40,19 +41,27 @@ class Cluster:
     fsid: str | None = None
 
 
+_OWN_LINK = links.Link('')
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Site:
     """An edge site: where copies go. `store` is its Glance store.
 
-    `cluster` is None if it can only be reached through Glance. `cost` is
-    that of a byte over its link, in any unit; less is nearer.
+    `cluster` is None if it can only be reached through Glance. Every site
+    hangs on a link; left out, it is one of its own, called as the site is.
     """
 
     name: SiteName
     store: images.StoreId
     labels: Mapping[str, str]
     cluster: Cluster | None = None
-    cost: float = 10.0
+    link: links.Link = _OWN_LINK
+    taints: tuple[links.Taint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.link is _OWN_LINK:
+            object.__setattr__(self, 'link', links.Link(self.name))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Sites:
             self.central_store,
             {},
             self.central_cluster,
-            self.central_cost,
+            links.Link(CENTRAL, self.central_cost),
         )
         return (central, *self.edges)
 

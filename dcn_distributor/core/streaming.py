@@ -16,82 +16,133 @@ has the copy only while Glance lists it: another change of the image at the
 same moment can undo a registration (see core.ports.Images.add_location).
 """
 
+from collections.abc import Iterable
+import dataclasses
+
 from dcn_distributor import exceptions
 from dcn_distributor.core import following
 from dcn_distributor.core import images
+from dcn_distributor.core import observing
 from dcn_distributor.core import transfers
-
-
-def lane(
-    report: transfers.Report | None, store: images.StoreId
-) -> transfers.Lane | None:
-    """Find what a report says of one store."""
-    if report is None:
-        return None
-    found = (one for one in report.lanes if one.store == store)
-    return next(found, None)
 
 
 def judge(
     image: images.Image,
-    report: transfers.Report | None,
+    reports: Iterable[transfers.Report],
     store: images.StoreId,
     now: float,
 ) -> following.Verdict:
-    """Read one store's outcome; the image was read after the report.
+    """Read one store's outcome; the image was read after the reports.
 
     `now` is in seconds since the epoch.
     """
-    told = lane(report, store)
-    if told is not None and not told.phase.is_end:
+    told = _find(reports, store)
+    if told is not None and not told.lane.phase.is_end:
         return following.Verdict.UNDER_WAY
     if store in image.stores:
         return following.Verdict.COPIED
     if (
         told is not None
-        and told.phase is transfers.Phase.DONE
-        and not _is_settled(report, now)
+        and told.lane.phase is transfers.Phase.DONE
+        and not _is_settled(told.report, now)
     ):
         return following.Verdict.UNDER_WAY
     return following.Verdict.FAILED
 
 
 def proof(
-    report: transfers.Report | None, store: images.StoreId
+    reports: Iterable[transfers.Report], store: images.StoreId
 ) -> transfers.Verify | None:
-    """Tell how a copy that arrived was proved, None if not by this stream."""
-    told = lane(report, store)
-    if report is None or told is None:
+    """Tell how a copy that arrived was proved, None if not by a stream."""
+    told = _find(reports, store)
+    if told is None or told.lane.phase is not transfers.Phase.DONE:
         return None
-    return report.verify if told.phase is transfers.Phase.DONE else None
+    return told.report.verify
+
+
+def is_of_others(
+    reports: Iterable[transfers.Report], store: images.StoreId
+) -> bool:
+    """Tell whether a copy that arrived is not by the stream told of."""
+    told = _find(reports, store)
+    return told is not None and told.lane.phase in (
+        transfers.Phase.CANCELLED,
+        transfers.Phase.FAILED,
+    )
+
+
+def flaws(
+    reports: Iterable[transfers.Report], store: images.StoreId
+) -> tuple[observing.Flaw, ...]:
+    """Tell what verification found wrong on the way to a store."""
+    told = _find(reports, store)
+    if told is None:
+        return ()
+    found = []
+    if any(damage.is_repaired for damage in told.lane.damages):
+        found.append(observing.Flaw.REPAIRED)
+    if told.report.is_source_false:
+        found.append(observing.Flaw.SOURCE)
+    elif isinstance(told.lane.error, exceptions.VerificationFailed):
+        found.append(observing.Flaw.COPY)
+    return tuple(found)
 
 
 def error(
-    report: transfers.Report | None, store: images.StoreId
+    reports: Iterable[transfers.Report], store: images.StoreId
 ) -> exceptions.DistributorError:
     """Tell what a store's failure was."""
-    told = lane(report, store)
+    told = _find(reports, store)
     if told is None:
         return exceptions.TemporaryError('the stream ended without a word')
-    if told.phase is transfers.Phase.DONE:
+    lane = told.lane
+    if lane.phase is transfers.Phase.DONE:
         return exceptions.TemporaryError(
             'the copy was registered, but Glance lists the store no more: '
             'another change of the image came between'
         )
-    if told.error is None and told.phase is transfers.Phase.CANCELLED:
+    if lane.error is None and lane.phase is transfers.Phase.CANCELLED:
         return exceptions.Cancelled('the stream was called off')
-    if told.error is None:
+    if lane.error is None:
         return exceptions.TemporaryError('the stream failed without a word')
-    return told.error
+    return lane.error
 
 
-def _is_settled(report: transfers.Report | None, now: float) -> bool:
+def has_ended(report: transfers.Report) -> bool:
+    """Tell whether a stream is over."""
+    return report.ended_s is not None
+
+
+def stores(report: transfers.Report) -> frozenset[images.StoreId]:
+    """Name where a stream goes, or went."""
+    return frozenset(lane.store for lane in report.lanes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of one store, and by which stream."""
+
+    report: transfers.Report
+    lane: transfers.Lane
+
+
+def _find(
+    reports: Iterable[transfers.Report], store: images.StoreId
+) -> _Told | None:
+    found = (
+        _Told(report, lane)
+        for report in reports
+        for lane in report.lanes
+        if lane.store == store
+    )
+    return next(found, None)
+
+
+def _is_settled(report: transfers.Report, now: float) -> bool:
     """Tell whether all of Glance's API hosts should know by now.
 
     That is asked of the stream as a whole, which ends with its last lane.
     """
-    if report is None:
-        return True
     if report.ended_s is None:
         return False
     # Either way, in case the clock was set back since.

@@ -16,6 +16,7 @@ right-to-left marks must not reach a terminal or a log as they are.
 """
 
 from collections.abc import Iterable
+import datetime
 import re
 
 _PLAIN = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9_./:+-]*[A-Za-z0-9_+-])?')
@@ -62,3 +63,9 @@ def join(values: Iterable[str], conjunction: str) -> str:
     if len(shown) < 2:
         return ''.join(shown)
     return f'{", ".join(shown[:-1])} {conjunction} {shown[-1]}'
+
+
+def moment(at_s: float) -> str:
+    """Write a moment, in seconds since the epoch, to the minute."""
+    at = datetime.datetime.fromtimestamp(at_s, datetime.timezone.utc)
+    return f'{at:%Y-%m-%d %H:%M} UTC'

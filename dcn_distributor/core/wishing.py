@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What several policies wish of the way of an image, put together.
+"""The terms of several policies for the copies of an image, put together.
 
 Sites are bits of a number here, by their place in sites.yaml: a set of
 hundreds of them is cut in less time than it takes to look at one.
@@ -25,45 +25,74 @@ from dcn_distributor.core import transfers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Terms:
+    """What policies say of the copies they want.
+
+    :ivar wishes: how an image is to travel
+    :ivar tolerates: keys of the taints that keep no copy away
+    :ivar deadline_s: how long a copy may take from the image's creation on
+    """
+
+    wishes: transfers.Wishes = transfers.NO_WISHES
+    tolerates: frozenset[str] = frozenset()
+    deadline_s: float | None = None
+
+    def filled_from(self, others: 'Terms') -> 'Terms':
+        """Return these, and those of `others` where these say nothing.
+
+        What is tolerated adds up.
+        """
+        return Terms(
+            self.wishes.filled_from(others.wishes),
+            self.tolerates | others.tolerates,
+            self.deadline_s or others.deadline_s,
+        )
+
+
+NO_TERMS = Terms()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """The sites that a policy wants, and its wishes for all of them."""
+    """The sites that a policy wants, and its terms for all of them."""
 
     sites: int
-    wishes: transfers.Wishes
+    terms: Terms
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """Sites that one policy decides, and that get the same wishes.
+    """Sites that one policy decides, on the same terms.
 
     `decider` is the place of its claim.
     """
 
     decider: int
-    wishes: transfers.Wishes
+    terms: Terms
     sites: int
 
 
-_Parts = Mapping[tuple[int, transfers.Wishes], int]
+_Parts = Mapping[tuple[int, Terms], int]
 
 
 def spread(claims: Sequence[Claim], denied: int) -> Iterator[Part]:
     """Part the sites that are wanted and not `denied`, without overlap.
 
     `claims` are from the highest precedence to the lowest: the first that
-    wants a site decides it, and for each wish the first that has it counts.
+    wants a site decides it, and for each term the first that has it counts;
+    what is tolerated adds up.
     """
     left = ~denied
     parts: _Parts = {}
     for place, claim in enumerate(claims):
-        parts = {**parts, (place, transfers.NO_WISHES): claim.sites & left}
+        parts = {**parts, (place, NO_TERMS): claim.sites & left}
         left &= ~claim.sites
     for claim in claims:
-        if claim.wishes != transfers.NO_WISHES:
+        if claim.terms != NO_TERMS:
             parts = _fill(parts, claim)
-    for (decider, wishes), here in parts.items():
+    for (decider, terms), here in parts.items():
         if here:
-            yield Part(decider, wishes, here)
+            yield Part(decider, terms, here)
 
 
 def words(wishes: transfers.Wishes) -> Mapping[str, str]:
@@ -89,14 +118,14 @@ def places(sites: int) -> Iterator[int]:
 
 def _fill(parts: _Parts, claim: Claim) -> _Parts:
     """Let a claim say what those before it left open, where it reaches."""
-    filled: dict[tuple[int, transfers.Wishes], int] = {}
+    filled: dict[tuple[int, Terms], int] = {}
     for (decider, known), here in parts.items():
         reached = here & claim.sites
-        for wishes, sites in (
-            (known.filled_from(claim.wishes), reached),
+        for terms, sites in (
+            (known.filled_from(claim.terms), reached),
             (known, here ^ reached),
         ):
             if sites:
-                key = decider, wishes
+                key = decider, terms
                 filled[key] = filled.get(key, 0) | sites
     return filled

@@ -20,7 +20,9 @@ from typing import Protocol
 
 from oslo_log import log
 
+from dcn_distributor import exceptions
 from dcn_distributor.core import images
+from dcn_distributor.core import pauses
 from dcn_distributor.core import retry
 from dcn_distributor.service import parts as all_parts
 from dcn_distributor.service import rules as rule_books
@@ -41,7 +43,8 @@ class Ear(Protocol):
     def start(self) -> None:
         """Begin; MAY block for as long as the bus is out of reach.
 
-        MAY be called again after it raised.
+        MAY be called again after it raised. A DistributorError says what
+        cannot be listened to; anything else is the bus's.
         """
         ...
 
@@ -72,8 +75,10 @@ class Agent:
     def start(self, ears: Sequence[Ear]) -> None:
         """Start working; the bus may come later."""
         self._ears = ears
-        if self._parts.streams is not None:
-            self._parts.streams.set_sites(self._rules().sites)
+        self._set_sites()
+        self._parts.pause_book.load()
+        self._parts.group.start()
+        self._parts.gatekeeper.start()
         self._parts.workers.start()
         self._parts.resync.start()
         self._supervision.start()
@@ -98,6 +103,7 @@ class Agent:
         self._supervision.stop()
         begun_s = time.monotonic()
         patience: dict[Callable[[], None], float] = {
+            self._parts.gatekeeper.stop: within_s,
             self._parts.resync.stop: within_s,
             self._parts.workers.stop: within_s,
             **{ear.stop: min(within_s, _CLOSE_S) for ear in self._ears},
@@ -117,6 +123,8 @@ class Agent:
             thread.start()
         for thread, patience_s in closing.items():
             thread.join(max(0.0, begun_s + patience_s - time.monotonic()))
+        # Not earlier: others take the links over at once.
+        self._parts.group.stop()
         left = sum(thread.is_alive() for thread in closing)
         LOG.info('Agent stopped, %d of its parts left behind', left)
 
@@ -129,14 +137,24 @@ class Agent:
         if streams is not None:
             streams.set_rate(rate_bytes_s)
         if self._parts.rule_book.reload():
-            if streams is not None:
-                streams.set_sites(self._rules().sites)
+            self._set_sites()
             LOG.info('New rules, %d sites', len(self._rules().sites))
             self._parts.resync.ask()
 
     def look_at(self, image_id: images.ImageId) -> None:
         """Have one image looked at: somebody hinted at a change."""
         self._parts.queue.add(image_id)
+
+    def hear(self, words: Sequence[pauses.Word]) -> None:
+        """Take in what operators told another agent."""
+        self._parts.pause_book.hear(words)
+
+    def _set_sites(self) -> None:
+        all_sites = self._rules().sites
+        self._parts.ledger.set_links({s.store: s.link for s in all_sites})
+        if self._parts.streams is not None:
+            self._parts.streams.set_sites(all_sites)
+        self._parts.gatekeeper.note_change()
 
     def _rules(self) -> rule_books.Rules:
         return self._parts.rule_book.rules
@@ -145,11 +163,15 @@ class Agent:
         """Open an ear, however many tries that takes."""
         failures = 0
         while not self._stopping.is_set():
+            pause_s = retry.delay_s(self._backoff, failures + 1, 'bus')
             try:
                 ear.start()
+            except exceptions.DistributorError as exc:
+                failures += 1
+                LOG.error('%s; next try in %.0f s', exc, pause_s)
+                self._stopping.wait(pause_s)
             except Exception:
                 failures += 1
-                pause_s = retry.delay_s(self._backoff, failures, 'bus')
                 LOG.exception(
                     'The bus cannot be listened to, next try in %.0f s; '
                     'until then only resyncs find changes',

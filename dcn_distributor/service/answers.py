@@ -19,33 +19,49 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import math
-import socket
 from typing import Any
+from typing import TypeVar
 
 from dcn_distributor import exceptions
+from dcn_distributor.core import history as all_histories
 from dcn_distributor.core import images
+from dcn_distributor.core import pauses as all_pauses
 from dcn_distributor.core import routes as all_routes
 from dcn_distributor.core import sites
 from dcn_distributor.core import transfer_messages
 from dcn_distributor.core import transfers as core_transfers
+from dcn_distributor.core import transitions
 from dcn_distributor.service import parts as all_parts
+from dcn_distributor.service import pausing
+from dcn_distributor.service import shares
 
 _Plain = dict[str, Any]
+_IsOwn = Callable[[images.StoreId], bool]
+_Any = TypeVar('_Any')
 
 
 class Answers:
     """See the module.
 
+    :param host: the agent's name
+    :param clock: seconds since the epoch
     :param count_events: gives how many events came in, by what became of
         them
+    :param tell: has the other agents told what operators said
     """
 
     def __init__(
         self,
         parts: all_parts.Parts,
+        host: str,
+        clock: Callable[[], float],
         count_events: Callable[[], Mapping[str, int]],
+        tell: Callable[[], None],
     ) -> None:
         self._parts = parts
+        self._host = host
+        self._clock = clock
+        self._tell = tell
         self._count_events = count_events
 
     def resync(self, image_ids: Sequence[images.ImageId]) -> _Plain:
@@ -57,34 +73,27 @@ class Answers:
             self._parts.queue.add(image_id)
         if not image_ids:
             self._parts.resync.ask()
-        return _signed({'looking_at': len(image_ids) or None})
+        return self._signed({'looking_at': len(image_ids) or None})
 
     def remembered(self) -> _Plain:
         """See clients.bus.control.Agent."""
+        is_own = shares.owned(self._parts)
         histories = self._parts.ledger.remembered()
-        return _signed(
+        verified = {
+            image_id: sorted(filter(is_own, history.verified))
+            for image_id, history in histories.items()
+        }
+        return self._signed(
             {
-                'setbacks': {
-                    image_id: {
-                        store: {
-                            **_plain(s.failures, s.reason, s.next_try_s),
-                            'is_refused': s.is_refused,
-                        }
-                        for store, s in history.setbacks.items()
-                    }
-                    for image_id, history in histories.items()
-                    if history.setbacks
-                },
-                'troubles': self._troubles(),
-                'verified': {
-                    image_id: sorted(history.verified)
-                    for image_id, history in histories.items()
-                    if history.verified
-                },
-                'obstacles': self._obstacles(),
-                'orders': self._orders(),
+                'setbacks': _setbacks(histories, is_own),
+                'troubles': _own(self._troubles(), is_own),
+                'verified': {i: some for i, some in verified.items() if some},
+                'obstacles': _own(self._obstacles(), is_own),
+                'orders': _own_by_image(self._orders(), is_own),
                 'events': dict(self._count_events()),
                 'looks': self._parts.workers.looks,
+                'links': shares.links(self._parts, self._clock()),
+                'pauses': shares.words(self._parts),
             }
         )
 
@@ -92,7 +101,7 @@ class Answers:
         """See clients.bus.control.Agent."""
         streams = self._parts.streams
         reports = [] if streams is None else streams.reports()
-        return _signed(
+        return self._signed(
             {'transfers': [transfer_messages.plain(r) for r in reports]}
         )
 
@@ -101,9 +110,10 @@ class Answers:
         try:
             image = self._parts.glance.get(image_id)
         except exceptions.DistributorError:
-            return _signed({'routes': {}})
+            return self._signed({'routes': {}})
         orders = self._parts.order_book.of(image_id)
         history, routes = self._parts.reconciler.consider(image, orders)
+        is_own = shares.owned(self._parts)
         plan = self._parts.ledger.preview(image, routes, history)
         waits = {wait.store: wait.reason for wait in plan.waits}
         told = {
@@ -113,10 +123,14 @@ class Answers:
                 'waits': waits.get(store),
             }
             for store, route in routes.items()
+            if route.closure is None or not route.closure.is_elsewhere
         }
         if history.request is not None:
             engine, reasons = history.request.engine, history.request.reasons
             for store in history.request.stores:
+                # One that another agent has now is broken off.
+                if not is_own(store):
+                    continue
                 route = routes.get(store)
                 told[store] = {
                     'engine': engine,
@@ -126,7 +140,7 @@ class Answers:
                     else reasons.get(store, 'it is under way'),
                     'waits': None,
                 }
-        return _signed({'routes': told})
+        return self._signed({'routes': told})
 
     def copy(
         self,
@@ -141,7 +155,7 @@ class Answers:
             image = self._read(image_id)
         except exceptions.DistributorError as exc:
             answer['refused'] = dict.fromkeys(site_names, str(exc))
-            return _signed(answer)
+            return self._signed(answer)
         known = {site.name: site for site in self._parts.rule_book.rules.sites}
         for name in dict.fromkeys(site_names):
             site = known.get(sites.SiteName(name))
@@ -158,7 +172,35 @@ class Answers:
                 answer['waits'][name] = prospect.wait
         if answer['accepted']:
             self._parts.queue.add_first(image_id)
-        return _signed(answer)
+        return self._signed(answer)
+
+    def rest(
+        self, kind: str, name: str, rests: bool, by: str, why: str
+    ) -> _Plain:
+        """See clients.bus.control.Agent."""
+        try:
+            known = all_pauses.Kind(kind)
+        except ValueError:
+            return self._signed({'refused': f'a {kind} cannot rest'})
+        word = all_pauses.Word(known, name, rests, by, 0.0, why)
+        rules = self._parts.rule_book.rules
+        answer = pausing.rest(self._parts.pause_book, rules, word)
+        if answer['is_new']:
+            self._tell()
+        return self._signed(answer)
+
+    def timeline(self, image_id: images.ImageId) -> _Plain:
+        """See clients.bus.control.Agent."""
+        timeline = self._parts.journal.timeline(image_id)
+        return self._signed(transitions.plain(timeline))
+
+    def who(self) -> _Plain:
+        """See clients.bus.control.Agent."""
+        told = shares.roster(self._parts)
+        return self._signed({**told, 'pauses': shares.words(self._parts)})
+
+    def _signed(self, answer: _Plain) -> _Plain:
+        return {'host': self._host, **answer}
 
     def _read(
         self, image_id: images.ImageId
@@ -176,6 +218,9 @@ class Answers:
         wish: core_transfers.EngineChoice | None,
     ) -> '_Prospect':
         """Tell what would come of an order."""
+        away = self._parts.gatekeeper.standing().elsewhere
+        if site.link.name in away:
+            return _Prospect(away[site.link.name])
         if isinstance(image, exceptions.TemporaryError):
             return _Prospect(wait=str(image))
         if not image.is_active:
@@ -185,6 +230,8 @@ class Answers:
         order = all_routes.Order(wish)
         _, routes = self._parts.reconciler.consider(image, {site.store: order})
         route = routes[site.store]
+        if route.closure is not None:
+            return _Prospect(wait=route.closure.reason)
         if route.engine is not None:
             return _Prospect()
         if route.passes:
@@ -255,8 +302,41 @@ def _engine(name: str) -> core_transfers.EngineChoice:
         ) from None
 
 
-def _signed(answer: _Plain) -> _Plain:
-    return {'host': socket.gethostname(), **answer}
+def _setbacks(
+    histories: Mapping[images.ImageId, all_histories.History], is_own: _IsOwn
+) -> dict[str, _Plain]:
+    """Tell what failed, by image and store."""
+    return _own_by_image(
+        {
+            image_id: {
+                store: {
+                    **_plain(s.failures, s.reason, s.next_try_s),
+                    'is_refused': s.is_refused,
+                }
+                for store, s in history.setbacks.items()
+            }
+            for image_id, history in histories.items()
+        },
+        is_own,
+    )
+
+
+def _own_by_image(
+    told: Mapping[str, Mapping[str, _Plain]], is_own: _IsOwn
+) -> dict[str, dict[str, _Plain]]:
+    """Leave out what is told of other agents' stores."""
+    kept = {
+        image_id: _own(stores, is_own) for image_id, stores in told.items()
+    }
+    return {image_id: stores for image_id, stores in kept.items() if stores}
+
+
+def _own(told: Mapping[str, _Any], is_own: _IsOwn) -> dict[str, _Any]:
+    return {
+        store: value
+        for store, value in told.items()
+        if is_own(images.StoreId(store))
+    }
 
 
 def _plain(failures: int, reason: str, next_try_s: float) -> _Plain:

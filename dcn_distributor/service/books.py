@@ -12,21 +12,25 @@
 """Books what becomes of copies: in the history, in the load, and in the log.
 
 One log line per placement that changed. Both engines' copies are booked here
-alike.
+alike, and told to whoever counts them.
 """
 
 from collections.abc import Callable
 import dataclasses
+import logging
 
 from oslo_log import log
 
 from dcn_distributor.core import choosing
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import observing
 from dcn_distributor.core import placements
 from dcn_distributor.core import planner
 from dcn_distributor.core import transfers
+from dcn_distributor.core import transitions
 from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import witness as witnesses
 
 LOG = log.getLogger(__name__)
 
@@ -42,13 +46,13 @@ class Outcome:
 class Sight:
     """What one look sees of an image.
 
-    :ivar report: of its stream; from before the image was read, so that
-        what the report calls done shows in the image
+    :ivar reports: of its streams; from before the image was read, so that
+        what a report calls done shows in the image
     :ivar missing: the stores that should hold it and do not
     """
 
     image: images.Image
-    report: transfers.Report | None
+    reports: tuple[transfers.Report, ...]
     missing: tuple[images.StoreId, ...]
 
 
@@ -65,7 +69,9 @@ class Books:
         limits: planner.Limits,
         options: choosing.Options,
         clock: Callable[[], float],
+        witness: witnesses.Witness,
     ) -> None:
+        self.witness = witness
         self.ledger = ledger
         self.limits = limits
         self.options = options
@@ -77,8 +83,10 @@ class Books:
         """Tell of a copy that was begun."""
         for store in plan.stores:
             reason = f'{routes[store].wanted}; {routes[store].reason}'
-            state = placements.State.COPYING
-            self._tell(image, store, state, plan.engine, 0.0, reason)
+            begun = self._transition(
+                image, store, placements.State.COPYING, plan.engine, reason
+            )
+            self._tell(image, self.ledger.history(image.id), begun)
 
     def arrived(
         self,
@@ -90,14 +98,20 @@ class Books:
     ) -> histories.History:
         """Note a copy that Glance lists, and what proved it."""
         self.ledger.note_success((store, request.engine))
+        if request.engine == histories.COPY_IMAGE:
+            self.ledger.note_import(
+                store, image.size_bytes or 0, request.started_s
+            )
         reason = 'Glance lists the store'
         state = placements.State.PRESENT
         if proof in (transfers.Verify.FULL, transfers.Verify.CHECKSUM):
             reason += f', and the copy was proved (verify: {proof.value})'
             state = placements.State.VERIFIED
             history = history.with_verified({*history.verified, store})
-        seconds = self._seconds(request)
-        self._tell(image, store, state, request.engine, seconds, reason)
+        seconds = self._seconds(request, store)
+        self.witness.arrived(image, store, request.engine, seconds)
+        arrived = self._end(image, request, store, state, reason)
+        self._tell(image, history, arrived)
         return history.without_setback(store)
 
     def failed(
@@ -114,7 +128,8 @@ class Books:
         if failures == self.options.fallback_after:
             # Those that wait for it may have another engine from now on.
             self.ledger.release(turn)
-        return self.put_off(image, request, history, store, reason)
+        kind = observing.Attempt.FAILED
+        return self._later(image, request, history, store, reason, kind)
 
     def put_off(
         self,
@@ -125,10 +140,8 @@ class Books:
         reason: str,
     ) -> histories.History:
         """Note a copy that did not arrive, for reasons of its own."""
-        self._tell_failure(image, request, store, reason)
-        return history.with_failure(
-            store, request.engine, reason, self.limits.backoff, self.clock()
-        )
+        kind = observing.Attempt.PUT_OFF
+        return self._later(image, request, history, store, reason, kind)
 
     def doubted(
         self,
@@ -139,7 +152,8 @@ class Books:
         reason: str,
     ) -> histories.History:
         """Note a refusal that is believed when it is said once more."""
-        self._tell_failure(image, request, store, reason)
+        kind = observing.Attempt.DOUBTED
+        self._tell_failure(image, request, history, store, reason, kind)
         return history.with_doubt(
             store, request.engine, reason, self.limits.backoff, self.clock()
         )
@@ -153,7 +167,8 @@ class Books:
         reason: str,
     ) -> histories.History:
         """Note a copy that has to wait for somebody else's work."""
-        self._tell_failure(image, request, store, reason)
+        kind = observing.Attempt.HELD_UP
+        self._tell_failure(image, request, history, store, reason, kind)
         return history.with_delay(
             store, reason, self.limits.backoff, self.clock()
         )
@@ -167,46 +182,107 @@ class Books:
         reason: str,
     ) -> histories.History:
         """Note that trying again with this engine changes nothing."""
-        self._tell_failure(image, request, store, reason)
+        kind = observing.Attempt.REFUSED
+        self._tell_failure(image, request, history, store, reason, kind)
         return history.with_refusal(store, request.engine, reason)
+
+    def broken_off(
+        self,
+        image: images.Image,
+        request: histories.Request,
+        history: histories.History,
+        store: images.StoreId,
+        reason: str,
+    ) -> None:
+        """Tell of a copy that was broken off: the store merely lacks it."""
+        reason = f'broken off, to be resumed: {reason}'
+        state = placements.State.ABSENT
+        ended = self._end(image, request, store, state, reason)
+        self._tell(image, history, ended)
+
+    def _later(
+        self,
+        image: images.Image,
+        request: histories.Request,
+        history: histories.History,
+        store: images.StoreId,
+        reason: str,
+        kind: observing.Attempt,
+    ) -> histories.History:
+        self._tell_failure(image, request, history, store, reason, kind)
+        return history.with_failure(
+            store, request.engine, reason, self.limits.backoff, self.clock()
+        )
 
     def _tell_failure(
         self,
         image: images.Image,
         request: histories.Request,
+        history: histories.History,
         store: images.StoreId,
         reason: str,
+        kind: observing.Attempt,
     ) -> None:
-        self._tell(
-            image,
-            store,
-            placements.State.FAILED,
-            request.engine,
-            self._seconds(request),
-            reason,
-        )
+        self.witness.attempted(store, kind)
+        state = placements.State.FAILED
+        ended = self._end(image, request, store, state, reason)
+        self._tell(image, history, dataclasses.replace(ended, failure=kind))
 
-    def _seconds(self, request: histories.Request) -> float:
-        return self.clock() - request.started_s
+    def _seconds(
+        self, request: histories.Request, store: images.StoreId
+    ) -> float:
+        return self.clock() - request.began_s(store)
 
-    def _tell(
+    def _end(
+        self,
+        image: images.Image,
+        request: histories.Request,
+        store: images.StoreId,
+        state: placements.State,
+        reason: str,
+    ) -> transitions.Transition:
+        ended = self._transition(image, store, state, request.engine, reason)
+        seconds = self._seconds(request, store)
+        return dataclasses.replace(ended, seconds=seconds)
+
+    def _transition(
         self,
         image: images.Image,
         store: images.StoreId,
         state: placements.State,
         engine: str,
-        seconds: float,
         reason: str,
+    ) -> transitions.Transition:
+        trace = self.witness.traces.of(image.id)
+        return transitions.Transition(
+            self.clock(), store, state, engine, 0.0, reason, trace
+        )
+
+    def _tell(
+        self,
+        image: images.Image,
+        history: histories.History,
+        transition: transitions.Transition,
     ) -> None:
-        LOG.info(
+        """Log it and have it told; `history` is what was before it."""
+        store = transition.store
+        LOG.log(
+            logging.INFO if self.witness.tells(store) else logging.DEBUG,
             'placement image=%(image)s store=%(store)s state=%(state)s '
-            'engine=%(engine)s seconds=%(seconds).1f reason=%(reason)s',
+            'engine=%(engine)s seconds=%(seconds).1f trace=%(trace)s '
+            'reason=%(reason)s',
             {
                 'image': image.id,
                 'store': store,
-                'state': state.value,
-                'engine': engine,
-                'seconds': seconds,
-                'reason': reason,
+                'state': transition.state.value,
+                'engine': transition.engine,
+                'seconds': transition.seconds,
+                'trace': transition.trace,
+                'reason': transition.reason,
             },
+        )
+        setback = history.setbacks.get(store)
+        failures = 0 if setback is None else setback.failures
+        self.witness.changed(
+            image, dataclasses.replace(transition, attempt=failures + 1)
         )

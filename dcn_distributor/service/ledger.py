@@ -19,46 +19,17 @@ memory: see core.history.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-import heapq
-import itertools
+from collections.abc import Mapping
+import dataclasses
 import threading
 
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import links
 from dcn_distributor.core import load as loads
 from dcn_distributor.core import planner
-
-
-class _Waiters:
-    """Images in the order of priority, then of arrival.
-
-    One that comes again with a higher priority moves forward; what is left
-    of it in the heap counts no more.
-    """
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, images.ImageId]] = []
-        self._members: dict[images.ImageId, int] = {}
-        self._arrivals = itertools.count()
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __contains__(self, image_id: object) -> bool:
-        return image_id in self._members
-
-    def add(self, image_id: images.ImageId, priority: int) -> None:
-        if self._members.get(image_id, priority - 1) < priority:
-            self._members[image_id] = priority
-            entry = (-priority, next(self._arrivals), image_id)
-            heapq.heappush(self._heap, entry)
-
-    def take(self) -> images.ImageId:
-        while True:
-            negative, _, image_id = heapq.heappop(self._heap)
-            if self._members.get(image_id) == -negative:
-                del self._members[image_id]
-                return image_id
+from dcn_distributor.core import queueing
+from dcn_distributor.core import rooms as all_rooms
 
 
 class Ledger:
@@ -76,8 +47,10 @@ class Ledger:
         self._lock = threading.Lock()
         self._histories: dict[images.ImageId, histories.History] = {}
         self._load = loads.IDLE
-        self._slot_waiters: dict[str, _Waiters] = {}
-        self._probe_waiters: dict[loads.Turn, _Waiters] = {}
+        self._slot_waiters: dict[str, queueing.Line] = {}
+        self._probe_waiters: dict[loads.Turn, queueing.Line] = {}
+        self._link_waiters: dict[tuple[str, str], queueing.Line] = {}
+        self._link_turns: dict[tuple[str, images.ImageId], loads.Turn] = {}
         self._released: set[loads.Turn] = set()
 
     @property
@@ -85,6 +58,11 @@ class Ledger:
         """The load at this moment."""
         with self._lock:
             return self._load
+
+    def set_links(self, by_store: Mapping[images.StoreId, links.Link]) -> None:
+        """Go by these links from now on."""
+        with self._lock:
+            self._limits = dataclasses.replace(self._limits, links=by_store)
 
     def history(self, image_id: images.ImageId) -> histories.History:
         """What is remembered of an image."""
@@ -96,6 +74,15 @@ class Ledger:
         with self._lock:
             return dict(self._histories)
 
+    def under_way(self) -> tuple[images.ImageId, ...]:
+        """The images that have a copy under way."""
+        with self._lock:
+            return tuple(
+                image_id
+                for image_id, history in self._histories.items()
+                if history.request is not None
+            )
+
     def preview(
         self,
         image: images.Image,
@@ -103,19 +90,40 @@ class Ledger:
         history: histories.History,
     ) -> planner.Plan:
         """Plan an image at this moment, to tell of it: nothing is taken."""
-        others = self.load.without_running(image.id)
-        return planner.plan(
-            image, routes, history, others, self._limits, self._clock()
-        )
+        with self._lock:
+            return planner.plan(
+                image,
+                routes,
+                history,
+                self._beside(image.id, history),
+                self._limits,
+                self._clock(),
+            )
+
+    def crossing(self) -> dict[str, int]:
+        """How many copies are under way over each link."""
+        with self._lock:
+            by_link: dict[str, int] = {}
+            for running in self._load.running.values():
+                for store in () if running.is_idle else running.stores:
+                    link = self._limits.links.get(store)
+                    if link is not None:
+                        by_link[link.name] = by_link.get(link.name, 0) + 1
+            return by_link
+
+    def link_waits(self, name: str) -> dict[str, str]:
+        """Tell why no copy may begin over a link now, by engine, if so."""
+        with self._lock:
+            rooms = all_rooms.Rooms(self._load, self._limits)
+            return rooms.waits(name, self._clock())
 
     def will_wake(
         self, image_id: images.ImageId, turns: Iterable[loads.Turn]
     ) -> bool:
-        """Tell whether an image waits for a slot, or for all these turns."""
+        """Tell whether an image waits in line for all these turns."""
         with self._lock:
             return all(
-                image_id in self._slot_waiters.get(turn[1], ())
-                or image_id in self._probe_waiters.get(turn, ())
+                any(image_id in line for line in self._lines(turn))
                 for turn in turns
             )
 
@@ -150,6 +158,17 @@ class Ledger:
             )
             return self._load.troubles[turn].failures
 
+    def note_import(
+        self, store: images.StoreId, size_bytes: int, started_s: float
+    ) -> None:
+        """Note that an import crossed the link of a store, at full speed."""
+        with self._lock:
+            link = self._limits.links.get(store)
+            if link is not None and link.rate_bytes_s is not None:
+                since_s = max(started_s, self._load.paid_s.get(link.name, 0.0))
+                until_s = since_s + size_bytes / link.rate_bytes_s
+                self._load = self._load.with_paid(link.name, until_s)
+
     def release(self, turn: loads.Turn) -> None:
         """Have all looked at that wait for a turn: they may go another way."""
         with self._lock:
@@ -170,31 +189,26 @@ class Ledger:
         self,
         image: images.Image,
         routes: planner.Routes,
-        priority: int,
+        rank: queueing.Rank,
         history: histories.History,
     ) -> planner.Plan:
         """Remember an image's history and plan it.
 
-        What the plan needs, a slot and the turns of stores, is taken in the
-        same step, so that two workers never take the same. Whoever does not
-        carry the plan out gives back by keep().
+        What the plan needs, a slot, room on links and the turns of stores,
+        is taken in the same step, so that two workers never take the same.
+        Whoever does not carry the plan out gives back by keep().
         """
         with self._lock:
             self._keep(image.id, history)
-            others = self._load.without_running(image.id)
+            others = self._beside(image.id, history)
             plan = planner.plan(
                 image, routes, history, others, self._limits, self._clock()
             )
             if plan.stores:
-                self._load = others.with_running(
-                    image.id, plan.stores, engine=plan.engine
+                self._load = others.with_one_more(
+                    image.id, plan.stores, plan.engine
                 )
-            for engine in plan.needs_slot:
-                waiters = self._slot_waiters.setdefault(engine, _Waiters())
-                waiters.add(image.id, priority)
-            for turn in plan.needs_probe:
-                waiters = self._probe_waiters.setdefault(turn, _Waiters())
-                waiters.add(image.id, priority)
+            self._line_up(image.id, rank, plan)
             return plan
 
     def take_due(self) -> tuple[images.ImageId, ...]:
@@ -208,9 +222,67 @@ class Ledger:
         with self._lock:
             return (
                 *self._take_probers(),
+                *self._take_link_waiters(),
                 *self._take_slot_waiters(),
                 *self._take_released(),
             )
+
+    def _beside(
+        self, image_id: images.ImageId, history: histories.History
+    ) -> loads.Load:
+        """The load that an image's next copy would come to.
+
+        Its own streams are part of that, while a next import would take the
+        place of the one under way.
+        """
+        load = self._load.without_running(image_id)
+        request = history.request
+        if request is None or request.engine != histories.RBD_STREAM:
+            return load
+        return self._with_request(load, image_id, request)
+
+    def _lines(self, turn: loads.Turn) -> Iterator[queueing.Line]:
+        """All that may lead to a turn."""
+        store, engine = turn
+        link = self._limits.links.get(store)
+        nobody = queueing.Line()
+        yield self._slot_waiters.get(engine, nobody)
+        yield self._probe_waiters.get(turn, nobody)
+        if link is not None:
+            yield self._link_waiters.get((link.name, engine), nobody)
+
+    def _line_up(
+        self, image_id: images.ImageId, rank: queueing.Rank, plan: planner.Plan
+    ) -> None:
+        """Have an image wait for what its plan lacks."""
+        for engine in plan.needs_slot:
+            line = self._slot_waiters.setdefault(engine, queueing.Line())
+            line.add(image_id, rank)
+        for turn in plan.needs_probe:
+            line = self._probe_waiters.setdefault(turn, queueing.Line())
+            line.add(image_id, rank)
+        for name, turn in plan.needs_link.items():
+            key = name, turn[1]
+            line = self._link_waiters.setdefault(key, queueing.Line())
+            line.add(image_id, rank)
+            self._link_turns[name, image_id] = turn
+
+    def _take_link_waiters(self) -> Iterator[images.ImageId]:
+        for (name, engine), line in [*self._link_waiters.items()]:
+            is_gone = not self._limits.on_link(name)
+            while line and (is_gone or self._has_room(name, engine)):
+                image_id = line.take()
+                turn = self._link_turns.pop((name, image_id), None)
+                if is_gone or turn is None:
+                    yield image_id
+                else:
+                    yield self._promise(image_id, [turn[0]], engine)
+            if not line:
+                del self._link_waiters[name, engine]
+
+    def _has_room(self, name: str, engine: str) -> bool:
+        rooms = all_rooms.Rooms(self._load, self._limits)
+        return rooms.may_begin(name, engine)
 
     def _take_released(self) -> Iterator[images.ImageId]:
         for turn in [*self._probe_waiters]:
@@ -253,12 +325,8 @@ class Ledger:
         stores: Iterable[images.StoreId],
         engine: str,
     ) -> images.ImageId:
-        """Keep a slot for an image, if it has no copy under way by now."""
-        running = self._load.running.get(image_id)
-        if running is None or running.is_idle:
-            self._load = self._load.with_running(
-                image_id, stores, engine=engine
-            )
+        """Keep a slot for an image, if it may have one more."""
+        self._load = self._load.with_one_more(image_id, stores, engine)
         return image_id
 
     def _keep(
@@ -268,16 +336,25 @@ class Ledger:
             self._histories.pop(image_id, None)
         else:
             self._histories[image_id] = history
-        request = history.request
-        if request is None:
-            self._load = self._load.without_running(image_id)
-        else:
-            self._load = self._load.with_running(
-                image_id,
-                request.stores,
-                self._is_idle(image_id, request),
-                request.engine,
+        self._load = self._load.without_running(image_id)
+        if history.request is not None:
+            self._load = self._with_request(
+                self._load, image_id, history.request
             )
+
+    def _with_request(
+        self,
+        load: loads.Load,
+        image_id: images.ImageId,
+        request: histories.Request,
+    ) -> loads.Load:
+        return load.with_running(
+            image_id,
+            request.stores,
+            self._is_idle(image_id, request),
+            request.engine,
+            request.streams,
+        )
 
     def _is_idle(
         self, image_id: images.ImageId, request: histories.Request

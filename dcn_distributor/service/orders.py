@@ -115,6 +115,20 @@ class OrderBook:
                     self._fail(image.id, store, reason)
             self._keep(image.id, orders)
 
+    def withdraw(
+        self,
+        image_id: images.ImageId,
+        store: images.StoreId,
+        order: all_routes.Order,
+    ) -> None:
+        """Drop an order that somebody else took, but none that came since."""
+        with self._lock:
+            orders = dict(self._pending.get(image_id, _NONE))
+            known = orders.get(store)
+            if known is not None and known.engine == order.engine:
+                del orders[store]
+                self._keep(image_id, orders)
+
     def forget(self, image_id: images.ImageId) -> None:
         """Drop the orders for an image: it is gone."""
         with self._lock:

@@ -15,12 +15,18 @@ import dataclasses
 
 from dcn_distributor.core import images
 from dcn_distributor.core import ports
+from dcn_distributor.service import gatekeeper as gatekeepers
+from dcn_distributor.service import journal as journals
 from dcn_distributor.service import ledger as ledgers
+from dcn_distributor.service import observed as watching
 from dcn_distributor.service import orders
+from dcn_distributor.service import pauses
 from dcn_distributor.service import progress as progresses
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import resync as resyncs
 from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import watched_images
+from dcn_distributor.service import witness as witnesses
 from dcn_distributor.service import work_queue
 from dcn_distributor.service import workers as worker_threads
 
@@ -32,7 +38,7 @@ class Parts:
     :ivar streams: None if rbd-stream may not be used
     """
 
-    glance: ports.Images
+    glance: watched_images.WatchedImages
     streams: ports.StreamEngine | None
     queue: 'work_queue.WorkQueue[images.ImageId]'
     ledger: ledgers.Ledger
@@ -42,3 +48,9 @@ class Parts:
     workers: worker_threads.Workers
     resync: resyncs.Resync
     progress: progresses.Progress
+    observed: watching.Observed
+    witness: witnesses.Witness
+    group: ports.Group
+    pause_book: pauses.PauseBook
+    gatekeeper: gatekeepers.Gatekeeper
+    journal: journals.Journal

@@ -64,6 +64,15 @@ class Progress:
             work = self._works[thread]
             self._works[thread] = Work(work.what, self._clock())
 
+    def now(self) -> tuple[str, ...]:
+        """Name the works under way, each with how long ago it got on."""
+        now_s = self._clock()
+        with self._lock:
+            return tuple(
+                f'{work.what}, which got on {now_s - work.since_s:.0f} s ago'
+                for work in self._works.values()
+            )
+
     def stuck(self, limit_s: float) -> tuple[str, ...]:
         """Name the works that did not get on for longer than `limit_s`."""
         before_s = self._clock() - limit_s

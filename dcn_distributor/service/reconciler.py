@@ -11,7 +11,7 @@
 # under the License.
 """Look at one image and do what the rules ask for.
 
-1. observe: read the image, and how far its stream is.
+1. observe: read the image, and how far its streams are.
 2. follow: what became of the import, or the stream, that was under way.
 3. decide: by the policies, for every site; and by what operators ordered.
 4. choose: for each missing store, the engine.
@@ -25,6 +25,8 @@ believes the list only; rbd-stream proves its own before it registers them.
 This is the one place that turns errors into outcomes.
 """
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 import threading
@@ -33,10 +35,13 @@ from typing import Protocol
 from oslo_log import log
 
 from dcn_distributor import exceptions
+from dcn_distributor.core import decisions
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import planner
 from dcn_distributor.core import ports
+from dcn_distributor.core import queueing
 from dcn_distributor.core import retry
 from dcn_distributor.core import routes as all_routes
 from dcn_distributor.service import books as booking
@@ -152,9 +157,12 @@ class Reconciler:
             [
                 (store, route.engine or '')
                 for store, route in routes.items()
-                if route.engine is not None
-                or store not in history.setbacks
-                or not history.setbacks[store].is_permanent
+                if route.closure is None
+                and (
+                    route.engine is not None
+                    or store not in history.setbacks
+                    or not history.setbacks[store].is_permanent
+                )
             ],
         )
 
@@ -187,11 +195,18 @@ class Reconciler:
 
     def end_round(self) -> None:
         """Tidy up after a look at all images."""
-        self._ways.streams.sweep()
+        witness = self._books.witness
+        self._ways.streams.sweep(
+            [
+                site.store
+                for site in self._rule_book.rules.sites.everywhere
+                if witness.tells(site.store)
+            ]
+        )
 
     def _look(self, image_id: images.ImageId) -> booking.Outcome:
         rules = self._rule_book.rules
-        report = self._ways.streams.report(image_id)
+        reports = self._ways.streams.reports_of(image_id)
         image = self._glance.get(image_id)
         decided = rules.policies.decide(image)
         history = self._books.ledger.history(image_id)
@@ -202,27 +217,32 @@ class Reconciler:
             if order.is_new:
                 self._books.ledger.let_probe(store)
         sight = booking.Sight(
-            image, report, all_routes.missing_stores(image, decided, orders)
+            image, reports, all_routes.missing_stores(image, decided, orders)
         )
         history = self._ways.streams.follow(sight, history)
         history = self._ways.imports.follow(sight, history)
         routes = self._ways.router.routes(
             image, decided, orders, history, rules
         )
+        self._break_off(image_id, routes, history)
         history = self._note_routes(routes, history).pruned(sight.missing)
         self._order_book.settle(image, decided, routes, history, orders)
-        priority = _PRIORITY_OF_ORDERS if orders else decided.priority
-        return self._carry_out(sight, routes, priority, history)
+        rank = queueing.Rank.of(
+            _PRIORITY_OF_ORDERS if orders else decided.priority,
+            image.size_bytes,
+            _due_s(image, decided, sight.missing),
+        )
+        return self._carry_out(sight, routes, rank, history)
 
     def _carry_out(
         self,
         sight: booking.Sight,
         routes: planner.Routes,
-        priority: int,
+        rank: queueing.Rank,
         history: histories.History,
     ) -> booking.Outcome:
         image = sight.image
-        plan = self._books.ledger.plan(image, routes, priority, history)
+        plan = self._books.ledger.plan(image, routes, rank, history)
         for wait in plan.waits:
             LOG.debug(
                 'image=%s store=%s waits: %s',
@@ -233,6 +253,24 @@ class Reconciler:
         if not plan.stores:
             return booking.Outcome(plan.look_again_s)
         return self._courses[plan.engine].begin(sight, plan, routes, history)
+
+    def _break_off(
+        self,
+        image_id: images.ImageId,
+        routes: planner.Routes,
+        history: histories.History,
+    ) -> None:
+        """Break off the streams to sites that were closed meanwhile."""
+        request = history.request
+        if request is None or request.engine != histories.RBD_STREAM:
+            return
+        for store in request.stores:
+            route = routes.get(store)
+            if route is None or route.closure is None:
+                continue
+            if route.closure.breaks_off:
+                reason = route.closure.reason
+                self._ways.streams.break_off(image_id, [store], reason)
 
     def _note_routes(
         self, routes: planner.Routes, history: histories.History
@@ -293,15 +331,35 @@ def build(
     rule_book: rule_books.RuleBook,
     books: booking.Books,
     order_book: all_orders.OrderBook,
+    standing: Callable[[], gates.Standing] = lambda: gates.ALONE,
 ) -> Reconciler:
-    """Put a reconciler together."""
+    """Put a reconciler together; `standing` tells what is closed."""
     streams = all_streams.Streams(engines.rbd_stream, books)
-    router = routers.Router(books, streams.obstacles)
+    router = routers.Router(books, streams.obstacles, standing)
     imports = all_imports.Imports(
         glance, engines.copy_image, rule_book, books, router.note_copy_image
     )
     return Reconciler(
         glance, rule_book, books, order_book, Ways(imports, streams, router)
+    )
+
+
+def _due_s(
+    image: images.Image,
+    decided: decisions.Decisions,
+    missing: Collection[images.StoreId],
+) -> float | None:
+    """Tell when the first of the missing copies should be there."""
+    if not image.created_at_s:
+        return None
+    return min(
+        (
+            image.created_at_s + decision.deadline_s
+            for decision in decided.by_site
+            if decision.deadline_s is not None
+            and decision.site.store in missing
+        ),
+        default=None,
     )
 
 

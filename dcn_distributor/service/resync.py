@@ -18,6 +18,7 @@ do are queued, so its memory does not grow with their number.
 
 from collections.abc import Callable
 import threading
+from typing import Protocol
 
 from oslo_log import log
 
@@ -26,9 +27,28 @@ from dcn_distributor.core import images
 from dcn_distributor.core import ports
 from dcn_distributor.core import retry
 from dcn_distributor.service import progress as progresses
-from dcn_distributor.service import reconciler as reconcilers
 
 LOG = log.getLogger(__name__)
+
+
+class Round(Protocol):
+    """What a resync asks: service.reconciler, or what wraps it."""
+
+    def begin_round(self) -> None:
+        """Prepare for a look at all images."""
+        ...
+
+    def remembered(self) -> set[images.ImageId]:
+        """The images that anything is remembered of."""
+        ...
+
+    def is_settled(self, image: images.Image) -> bool:
+        """Tell whether an image just read needs no look."""
+        ...
+
+    def end_round(self) -> None:
+        """Tidy up after a look at all images."""
+        ...
 
 
 class Resync:
@@ -42,7 +62,7 @@ class Resync:
     def __init__(
         self,
         glance: ports.Images,
-        reconciler: reconcilers.Reconciler,
+        reconciler: Round,
         enqueue: Callable[[images.ImageId], None],
         interval_s: float,
         backoff: retry.Backoff,

@@ -17,10 +17,13 @@ import threading
 
 from dcn_distributor.core import choosing
 from dcn_distributor.core import decisions
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
 from dcn_distributor.core import load as loads
+from dcn_distributor.core import pauses as all_pauses
 from dcn_distributor.core import planner
+from dcn_distributor.core import resting as all_resting
 from dcn_distributor.core import routes as all_routes
 from dcn_distributor.service import books as booking
 from dcn_distributor.service import rules as rule_books
@@ -48,14 +51,17 @@ class Router:
     """See the module. Every method may be called from any thread.
 
     :param obstacles: tells what keeps streams from a store
+    :param standing: tells what else holds at this moment
     """
 
     def __init__(
         self,
         books: booking.Books,
         obstacles: Callable[[images.StoreId], tuple[str, ...]],
+        standing: Callable[[], gates.Standing],
     ) -> None:
         self._books = books
+        self._standing = standing
         self._obstacles = obstacles
         self._lock = threading.Lock()
         self._copy_image_obstacle: str | None = None
@@ -74,11 +80,15 @@ class Router:
         rules: rule_books.Rules,
     ) -> planner.Routes:
         """Choose for all stores that lack the image, in order."""
-        missing = all_routes.missing_stores(image, decided, orders)
+        missing = {*all_routes.missing_stores(image, decided, orders)}
         if not missing:
             return {}
         load = self._books.ledger.load
         lock = self._lock_state(image, history)
+        standing = self._standing()
+        resting = all_resting.words(
+            image, decided, standing.pauses, rules.policies
+        )
         routes = {}
         for decision in decided.by_site:
             store = decision.site.store
@@ -86,10 +96,13 @@ class Router:
                 continue
             if rules.known_stores is None or store in rules.known_stores:
                 routes[store] = all_routes.route(
+                    image,
                     decision,
                     orders.get(store),
                     history,
-                    self._surroundings(store, load, lock),
+                    self._surroundings(
+                        store, load, lock, standing, resting.get(store)
+                    ),
                     self._books.options,
                 )
             else:
@@ -99,7 +112,12 @@ class Router:
         return routes
 
     def _surroundings(
-        self, store: images.StoreId, load: loads.Load, lock: _Lock
+        self,
+        store: images.StoreId,
+        load: loads.Load,
+        lock: _Lock,
+        standing: gates.Standing,
+        resting: all_pauses.Word | None,
     ) -> all_routes.Surroundings:
         obstacles = self._obstacles(store)
         if lock is _Lock.LOST:
@@ -112,6 +130,9 @@ class Router:
             self._in_general((store, choosing.RBD_STREAM), load),
             lock is _Lock.STUCK,
             obstacles,
+            standing,
+            resting,
+            self._books.clock(),
         )
 
     def _in_general(

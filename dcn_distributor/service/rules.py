@@ -61,6 +61,8 @@ class RuleBook:
         self._read = read
         self._lock = threading.Lock()
         self._rules = _checked(first)
+        self._load_errors = 0
+        self._is_refused = False
 
     @property
     def rules(self) -> Rules:
@@ -68,11 +70,23 @@ class RuleBook:
         with self._lock:
             return self._rules
 
+    @property
+    def load_errors(self) -> int:
+        """How often changed files were refused."""
+        return self._load_errors
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the files, when they were last read, were refused."""
+        return self._is_refused
+
     def reload(self) -> bool:
         """Read both files again; keep the old rules if they are broken."""
         try:
             fresh = _checked(self._read())
         except exceptions.ConfigError as exc:
+            self._load_errors += 1
+            self._is_refused = True
             LOG.error(
                 'The changed files are refused and the old rules stay in '
                 'force: %s',
@@ -85,6 +99,7 @@ class RuleBook:
                 known_stores=self._rules.known_stores,
                 generation=self._rules.generation + 1,
             )
+            self._is_refused = False
         self._warn_of_unknown_stores()
         return True
 

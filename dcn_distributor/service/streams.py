@@ -15,6 +15,9 @@ The engine works in this process and reports; a store has the copy when
 Glance lists it (core.streaming).
 """
 
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 
 from oslo_log import log
@@ -62,9 +65,13 @@ class Streams:
         self._engine = engine
         self._books = books
 
-    def report(self, image_id: images.ImageId) -> transfers.Report | None:
-        """Tell how far an image's stream is, None if there is none."""
-        return None if self._engine is None else self._engine.report(image_id)
+    def reports_of(
+        self, image_id: images.ImageId
+    ) -> tuple[transfers.Report, ...]:
+        """Tell how far an image's streams are."""
+        if self._engine is None:
+            return ()
+        return tuple(self._engine.reports_of(image_id))
 
     def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
         """Tell what keeps streams from a store, as last checked."""
@@ -77,36 +84,47 @@ class Streams:
         if self._engine is not None:
             self._engine.wait_for_checks(_CHECKS_S)
 
-    def sweep(self) -> None:
-        """Have removed what streams that died left."""
+    def sweep(self, stores: Collection[images.StoreId]) -> None:
+        """Have removed what streams that died left in these stores."""
         if self._engine is not None:
-            self._engine.sweep()
+            self._engine.sweep(stores)
+
+    def break_off(
+        self,
+        image_id: images.ImageId,
+        stores: Collection[images.StoreId],
+        reason: str,
+    ) -> None:
+        """Stop an image's streams to some stores; others go on.
+
+        Once they have ended, the next look finds the stores missing, with no
+        setback. A stream begun then resumes what was copied.
+        """
+        if self._engine is not None:
+            self._engine.break_off(image_id, stores, reason)
 
     def let_go(self, image_id: images.ImageId) -> bool:
-        """Call off the stream of an image that is gone; tell if it lasts."""
-        report = self.report(image_id)
-        if self._engine is None or report is None:
+        """Call off the streams of an image that is gone; tell if any lasts."""
+        reports = self.reports_of(image_id)
+        if self._engine is None or not reports:
             return False
-        if report.ended_s is None:
-            self._engine.cancel(image_id)
-            return True
-        self._engine.take(image_id)
-        return False
+        self._engine.cancel(image_id)
+        self._take_ended(image_id, reports)
+        return not all(map(streaming.has_ended, reports))
 
     def follow(
         self, sight: booking.Sight, history: histories.History
     ) -> histories.History:
-        """Book what became of the stream under way, if there is one."""
-        image, report = sight.image, sight.report
+        """Book what became of the streams under way, if there are any."""
+        image = sight.image
         history = history.with_verified(history.verified & image.stores)
-        if report is not None:
-            history = _remembering(report, history)
+        history = _remembering(sight.reports, history)
         request = history.request
         if request is None or request.engine != histories.RBD_STREAM:
             return history
         if self._engine is not None and not image.is_active:
             self._engine.cancel(image.id)
-        return self._settle(image, report, request, history)
+        return self._settle(sight, request, history)
 
     def begin(
         self,
@@ -115,7 +133,10 @@ class Streams:
         routes: planner.Routes,
         history: histories.History,
     ) -> booking.Outcome:
-        """Start a stream, and book what the engine says."""
+        """Start a stream, beside those under way, and book what comes of it.
+
+        Those go on: what is remembered of the image is of all together.
+        """
         image, now = sight.image, self._books.clock()
         request = histories.Request(
             plan.stores,
@@ -128,9 +149,6 @@ class Streams:
                 if store in routes
             },
         )
-        begun = history.with_request(request)
-        if history.request is not None:
-            begun = begun.with_aside(history.request)
         try:
             self._start(image, plan)
         except exceptions.ImageNotFound:
@@ -147,7 +165,7 @@ class Streams:
         except BaseException:
             self._books.ledger.keep(image.id, history)
             raise
-        self._books.ledger.keep(image.id, begun)
+        self._books.ledger.keep(image.id, _with_begun(request, history))
         self._books.begun(image, plan, routes)
         return booking.Outcome(plan.look_again_s)
 
@@ -158,38 +176,64 @@ class Streams:
 
     def _settle(
         self,
-        image: images.Image,
-        report: transfers.Report | None,
+        sight: booking.Sight,
         request: histories.Request,
         history: histories.History,
     ) -> histories.History:
         """Book the outcome of each store that has one."""
+        image, reports = sight.image, sight.reports
         now = self._books.clock()
         verdicts = {
-            store: streaming.judge(image, report, store, now)
+            store: streaming.judge(image, reports, store, now)
             for store in request.stores
         }
         for store, verdict in verdicts.items():
+            if verdict in (
+                following.Verdict.COPIED,
+                following.Verdict.FAILED,
+            ):
+                for flaw in streaming.flaws(reports, store):
+                    self._books.witness.flawed(store, flaw)
             if verdict is following.Verdict.COPIED:
-                proof = streaming.proof(report, store)
-                history = self._books.arrived(
-                    image, request, history, store, proof
-                )
+                history = self._arrived(sight, request, history, store)
             elif verdict is following.Verdict.FAILED:
-                error = streaming.error(report, store)
+                error = streaming.error(reports, store)
                 history = self._failed(image, request, history, store, error)
         left = following.pending(verdicts)
-        is_over = not left and (report is None or report.ended_s is not None)
-        if is_over and self._engine is not None and report is not None:
-            self._engine.take(image.id)
+        settled = [r for r in reports if not streaming.stores(r) & {*left}]
+        self._take_ended(image.id, settled)
         request = dataclasses.replace(
             request,
             stores=left,
-            waits_for_lock=_waits_for_lock(image, report),
+            waits_for_lock=_waits_for_lock(image, reports),
         )
+        is_over = not left and all(map(streaming.has_ended, reports))
         history = history.with_request(None if is_over else request)
         self._books.ledger.keep(image.id, history)
         return history
+
+    def _arrived(
+        self,
+        sight: booking.Sight,
+        request: histories.Request,
+        history: histories.History,
+        store: images.StoreId,
+    ) -> histories.History:
+        """Book one store's copy; that of another agent is for it to tell."""
+        image, reports = sight.image, sight.reports
+        if streaming.is_of_others(reports, store):
+            LOG.debug('image=%s store=%s: a copy of others', image.id, store)
+            return history.without_setback(store)
+        proof = streaming.proof(reports, store)
+        return self._books.arrived(image, request, history, store, proof)
+
+    def _take_ended(
+        self, image_id: images.ImageId, reports: Iterable[transfers.Report]
+    ) -> None:
+        """Tell the engine that what has ended was booked."""
+        for report in filter(streaming.has_ended, reports):
+            if self._engine is not None:
+                self._engine.take(image_id, streaming.stores(report))
 
     def _failed(
         self,
@@ -201,6 +245,9 @@ class Streams:
     ) -> histories.History:
         """Book one store's failure by what can help against it."""
         reason = str(error) or type(error).__name__
+        if isinstance(error, exceptions.Stopped):
+            self._books.broken_off(image, request, history, store, reason)
+            return history
         if isinstance(error, exceptions.Cancelled):
             LOG.debug('image=%s store=%s: %s', image.id, store, reason)
             return history
@@ -225,30 +272,56 @@ class Streams:
 
 
 def _waits_for_lock(
-    image: images.Image, report: transfers.Report | None
+    image: images.Image, reports: Iterable[transfers.Report]
 ) -> bool:
-    """Tell whether an import keeps all that is left of a stream waiting.
+    """Tell whether an import keeps all that is left of streams waiting.
 
     What is left then is to name copies and to register them.
     """
-    if image.import_task is None or report is None:
+    if image.import_task is None:
         return False
-    left = [lane.phase for lane in report.lanes if not lane.phase.is_end]
+    left = [
+        lane.phase
+        for report in reports
+        for lane in report.lanes
+        if not lane.phase.is_end
+    ]
     return bool(left) and all(phase in _BEHIND_LOCK for phase in left)
 
 
-def _remembering(
-    report: transfers.Report, history: histories.History
+def _with_begun(
+    request: histories.Request, history: histories.History
 ) -> histories.History:
-    """Take over a stream that nobody remembers."""
+    """Note a stream that has begun; an import is left aside."""
+    under_way = history.request
+    if under_way is None:
+        return history.with_request(request)
+    if under_way.engine == histories.RBD_STREAM:
+        return history.with_request(under_way.with_more(request))
+    return history.with_request(request).with_aside(under_way)
+
+
+def _remembering(
+    reports: Sequence[transfers.Report], history: histories.History
+) -> histories.History:
+    """Take over streams that nobody remembers."""
     request = history.request
-    if request is not None and request.engine == histories.RBD_STREAM:
+    if not reports or (
+        request is not None and request.engine == histories.RBD_STREAM
+    ):
         return history
+    began = {
+        lane.store: report.started_s
+        for report in reports
+        for lane in report.lanes
+    }
+    first_s = min(began.values())
     return history.with_aside(request).with_request(
         histories.Request(
-            tuple(lane.store for lane in report.lanes),
-            report.started_s,
-            report.started_s,
+            tuple(began),
+            first_s,
+            first_s,
             engine=histories.RBD_STREAM,
+            began=began,
         )
     )

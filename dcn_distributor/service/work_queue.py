@@ -20,6 +20,7 @@ out of date when its turn comes.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 import heapq
 import threading
 from typing import Generic
@@ -55,6 +56,12 @@ class WorkQueue(Generic[Key]):
         """Have a key looked at as soon as a worker is free."""
         with self._changed:
             self._add(key)
+
+    def add_all(self, keys: Iterable[Key]) -> None:
+        """Have keys looked at as soon as workers are free."""
+        with self._changed:
+            for key in keys:
+                self._add(key)
 
     def add_first(self, key: Key) -> None:
         """Have a key looked at before all others that wait now."""

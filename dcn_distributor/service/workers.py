@@ -12,15 +12,24 @@
 """The threads that look at images."""
 
 import threading
+from typing import Protocol
 
 from dcn_distributor.core import images
+from dcn_distributor.service import books as booking
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import progress as progresses
-from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import work_queue
 
 # How often to see whether somebody's wait for a slot or a store has ended.
 _TICK_S = 1.0
+
+
+class Look(Protocol):
+    """What looks at an image: service.reconciler, or what wraps it."""
+
+    def reconcile(self, image_id: images.ImageId) -> booking.Outcome:
+        """Look at one image; MUST NOT raise."""
+        ...
 
 
 class Workers:
@@ -32,7 +41,7 @@ class Workers:
     def __init__(
         self,
         queue: 'work_queue.WorkQueue[images.ImageId]',
-        reconciler: reconcilers.Reconciler,
+        reconciler: Look,
         ledger: ledgers.Ledger,
         count: int,
         progress: progresses.Progress,

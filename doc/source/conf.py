@@ -37,3 +37,35 @@ openstackdocs_auto_version = False
 openstackdocs_use_storyboard = False
 openstackdocs_repo_name = ''
 openstackdocs_bug_project = ''
+
+man_make_section_directory = True
+man_pages = [
+    (
+        'man/dcn-distributor',
+        'dcn-distributor',
+        'bring Glance images to the sites of a distributed cloud',
+        [],
+        1,
+    ),
+    (
+        'configure',
+        'dcn_distributor.conf',
+        'configuration of dcn_distributor, and its sites.yaml',
+        [],
+        5,
+    ),
+    (
+        'policies',
+        'dcn_distributor-placement.yaml',
+        'which images should be at which sites',
+        [],
+        5,
+    ),
+    (
+        'man/dcn-distributor-agent',
+        'dcn-distributor-agent',
+        'service that brings Glance images to the sites of a cloud',
+        [],
+        8,
+    ),
+]

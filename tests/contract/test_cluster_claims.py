@@ -585,6 +585,30 @@ def test_lost_object_is_repaired(clusters: World) -> None:
     assert site.look(image_id) == before
 
 
+def test_all_chunks_of_a_lost_object_are_repaired_at_once(
+    clusters: World,
+) -> None:
+    """The first that is written is no write of somebody else."""
+    site = clusters.sites[0]
+    image_id = filling.new_id()
+    site.put(image_id, noise(), OBJECT)
+    site.lose_object(image_id, 1)
+    small = 1 << 16
+
+    copy = site.connect().open_published(image_id)
+    ends = filling.answers(
+        clusters,
+        (
+            functools.partial(copy.write, begin, noise()[begin:][:small])
+            for begin in range(OBJECT, 2 * OBJECT, small)
+        ),
+    )
+    copy.release()
+
+    assert ends == [small] * (OBJECT // small)
+    assert site.read(image_id) == noise()
+
+
 def test_object_that_was_never_written_is_repaired(clusters: World) -> None:
     """The object maps deny it until it is recorded."""
     site = clusters.sites[0]

@@ -22,6 +22,7 @@ says so: each step() is a second in which every lane does one thing:
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import threading
@@ -53,9 +54,19 @@ class _Transfer:
     lanes: dict[images.StoreId, transfers.Lane]
     ended_s: float | None = None
     is_cancelled: bool = False
+    broken_off: dict[images.StoreId, str] = dataclasses.field(
+        default_factory=dict
+    )
     waits_since_s: dict[images.StoreId, float] = dataclasses.field(
         default_factory=dict
     )
+
+    def is_busy(self, store: images.StoreId) -> bool:
+        """Tell whether no other transfer may go to a store."""
+        lane = self.lanes.get(store)
+        return lane is not None and (
+            not lane.phase.is_end or self.ended_s is not None
+        )
 
     def report(self) -> transfers.Report:
         return transfers.Report(
@@ -65,7 +76,9 @@ class _Transfer:
             verify=self.verify,
             started_s=self.started_s,
             ended_s=self.ended_s,
-            read_bytes=max(x.settled_bytes for x in self.lanes.values()),
+            read_bytes=max(
+                (x.settled_bytes for x in self.lanes.values()), default=0
+            ),
             lanes=tuple(self.lanes.values()),
         )
 
@@ -92,7 +105,7 @@ class FakeStreams:
         self._wake = wake
         self._claims = claims
         self._lock = threading.Lock()
-        self._transfers: dict[images.ImageId, _Transfer] = {}
+        self._transfers: list[_Transfer] = []
         self._taken: list[transfers.Report] = []
         self._troubles: dict[str, set[str]] = {
             what: set() for what in ('fail', 'hang', 'lose', 'damage')
@@ -119,52 +132,66 @@ class FakeStreams:
         with self._lock:
             if self._is_stopped:
                 raise exceptions.Cancelled('the engine is stopped')
-            if image.id in self._transfers:
+            others = self._of(image.id)
+            if any(one.is_busy(store) for one in others for store in stores):
                 raise exceptions.CopyInProgress(f'{image.id} is streamed')
             if self._refusal is not None:
                 raise self._refusal
             self.started.append((image.id, frozenset(stores)))
             self.wishes.append(wishes)
-            self._transfers[image.id] = _Transfer(
-                image,
-                self._clock(),
-                wishes.verify or transfers.Verify.FULL,
-                {
-                    store: transfers.Lane(
-                        sites.SiteName(store),
-                        store,
-                        transfers.Phase.PREPARING,
-                    )
-                    for store in stores
-                },
+            for one in others:
+                for store in stores:
+                    one.lanes.pop(store, None)
+            lanes = {
+                store: transfers.Lane(
+                    sites.SiteName(store), store, transfers.Phase.PREPARING
+                )
+                for store in stores
+            }
+            verify = wishes.verify or transfers.Verify.FULL
+            self._transfers.append(
+                _Transfer(image, self._clock(), verify, lanes)
             )
 
-    def report(self, image_id: images.ImageId) -> transfers.Report | None:
+    def reports_of(
+        self, image_id: images.ImageId
+    ) -> Sequence[transfers.Report]:
         """See core.ports.StreamEngine."""
         with self._lock:
-            found = self._transfers.get(image_id)
-            return None if found is None else found.report()
+            return [one.report() for one in self._of(image_id) if one.lanes]
 
-    def take(self, image_id: images.ImageId) -> None:
+    def take(
+        self, image_id: images.ImageId, stores: Collection[images.StoreId]
+    ) -> None:
         """See core.ports.StreamEngine."""
         with self._lock:
-            found = self._transfers.get(image_id)
-            if found is not None and found.ended_s is not None:
-                del self._transfers[image_id]
-                self._taken = [*self._taken, found.report()][-10:]
+            for one in self._of(image_id):
+                if one.ended_s is not None and one.lanes.keys() <= {*stores}:
+                    self._transfers.remove(one)
+                    self._taken = [*self._taken, one.report()][-10:]
 
     def reports(self) -> Sequence[transfers.Report]:
         """See core.ports.StreamEngine."""
         with self._lock:
-            held = [one.report() for one in self._transfers.values()]
+            held = [one.report() for one in self._transfers]
             return (*held, *self._taken)
 
     def cancel(self, image_id: images.ImageId) -> None:
         """See core.ports.StreamEngine."""
         with self._lock:
-            found = self._transfers.get(image_id)
-            if found is not None:
-                found.is_cancelled = True
+            for one in self._of(image_id):
+                one.is_cancelled = True
+
+    def break_off(
+        self,
+        image_id: images.ImageId,
+        stores: Collection[images.StoreId],
+        reason: str,
+    ) -> None:
+        """See core.ports.StreamEngine."""
+        with self._lock:
+            for one in self._of(image_id):
+                one.broken_off |= dict.fromkeys(stores, reason)
 
     def obstacles(self, store: images.StoreId) -> tuple[str, ...]:
         """See core.ports.StreamEngine."""
@@ -173,12 +200,12 @@ class FakeStreams:
     def wait_for_checks(self, within_s: float) -> None:
         """See core.ports.StreamEngine; here all is known at once."""
 
-    def sweep(self) -> None:
+    def sweep(self, stores: Collection[images.StoreId]) -> None:
         """See core.ports.StreamEngine; here it is done at once."""
         with self._lock:
             self.sweeps += 1
             for claim in [*self._claims]:
-                if claim[0] not in self._transfers:
+                if claim[1] in stores and not self._of(claim[0]):
                     self._clear(claim)
 
     def set_rate(self, rate_bytes_s: float | None) -> None:
@@ -193,7 +220,7 @@ class FakeStreams:
         """See core.ports.StreamEngine."""
         with self._lock:
             self._is_stopped = True
-            for one in self._transfers.values():
+            for one in self._transfers:
                 one.is_cancelled = True
         self.step()
 
@@ -204,9 +231,7 @@ class FakeStreams:
         """The images whose transfer has not ended."""
         with self._lock:
             return tuple(
-                image_id
-                for image_id, one in self._transfers.items()
-                if one.ended_s is None
+                one.image.id for one in self._transfers if one.ended_s is None
             )
 
     @property
@@ -214,8 +239,8 @@ class FakeStreams:
         """Those of `running` that have not met a foreign import lock."""
         with self._lock:
             return tuple(
-                image_id
-                for image_id, one in self._transfers.items()
+                one.image.id
+                for one in self._transfers
                 if one.ended_s is None and not one.waits_since_s
             )
 
@@ -258,8 +283,8 @@ class FakeStreams:
         """Let a second pass for all transfers; wake whose lanes ended."""
         with self._lock:
             woken = [
-                image_id
-                for image_id, one in self._transfers.items()
+                one.image.id
+                for one in self._transfers
                 if one.ended_s is None and self._step(one)
             ]
         for image_id in woken:
@@ -269,6 +294,9 @@ class FakeStreams:
         """Step until nothing runs; for those that do not hang."""
         while self.running:
             self.step()
+
+    def _of(self, image_id: images.ImageId) -> list[_Transfer]:
+        return [one for one in self._transfers if one.image.id == image_id]
 
     def _step(self, one: _Transfer) -> bool:
         """Move one transfer's lanes; tell whether any ended."""
@@ -285,6 +313,12 @@ class FakeStreams:
         if one.is_cancelled:
             self._clear((one.image.id, lane.store))
             return dataclasses.replace(lane, phase=transfers.Phase.CANCELLED)
+        if lane.store in one.broken_off:
+            return dataclasses.replace(
+                lane,
+                phase=transfers.Phase.CANCELLED,
+                error=exceptions.Stopped(one.broken_off[lane.store]),
+            )
         if lane.store in self._troubles['hang']:
             return lane
         if lane.store in self._troubles['fail']:

@@ -60,6 +60,8 @@ def test_down_without_a_lab_has_nothing_to_do(tmp_path: Path) -> None:
 def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert lab(tmp_path, 'sideways').returncode == 2
     assert lab(tmp_path, 'up', '--glance', 'fedora').returncode == 2
+    assert lab(tmp_path, 'up', '--agents', '0').returncode == 2
+    assert lab(tmp_path, 'up', '--rabbitmq-nodes', '2').returncode == 2
 
 
 def test_help_tells_exit_codes_and_examples(tmp_path: Path) -> None:

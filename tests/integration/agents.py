@@ -58,7 +58,8 @@ class Agent:
         parser['DEFAULT']['sites_file'] = str(self.sites_file)
         parser['DEFAULT']['placement_file'] = str(self.placement_file)
         self._parser = parser
-        self._set({**HASTY, **(options or {})})
+        state = {('agent', 'state_dir'): str(directory / 'state')}
+        self._set({**HASTY, **state, **(options or {})})
 
     def _set(self, options: dict[tuple[str, str], str]) -> None:
         for (group, name), value in options.items():
@@ -119,6 +120,20 @@ class Agent:
             # process group of it and its workers is what was started here.
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
+
+    def freeze(self) -> None:
+        """Stop master and worker where they are; connections stay open."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def option(self, group: str, name: str) -> str:
+        """Give an option of its configuration."""
+        return self._parser.get(group, name)
 
     def change(self, options: dict[tuple[str, str], str]) -> None:
         """Change its configuration, and have it read that if it runs."""

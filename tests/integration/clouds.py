@@ -85,12 +85,19 @@ class Cloud:
         self,
         options: dict[tuple[str, str], str] | None = None,
         policy: str | None = None,
+        conf: Path | None = None,
     ) -> agents.Agent:
-        """Make an agent; it is for the test to start."""
+        """Make an agent; it is for the test to start.
+
+        :param conf: of the lab's agents, the one it is like
+        """
         directory = self._directory / f'agent-{len(self._agents)}'
         directory.mkdir()
         agent = agents.Agent(
-            directory, self.lab.agent_conf, policy or self.policy, options
+            directory,
+            conf or self.lab.agent_conf,
+            policy or self.policy,
+            options,
         )
         self._agents.append(agent)
         return agent

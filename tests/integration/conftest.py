@@ -19,6 +19,7 @@ import pytest
 from lab import deployment
 from tests.integration import agents
 from tests.integration import clouds
+from tests.integration import sharing
 from tests.labs import running_lab  # noqa: F401
 
 
@@ -43,3 +44,29 @@ def agent(cloud: clouds.Cloud) -> agents.Agent:
     made = cloud.agent()
     made.start()
     return made
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let several runs share the tests out among them."""
+    parser.addoption(
+        '--part',
+        metavar='K/N',
+        help='only the K-th of N parts of the modules, about equally long',
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Keep to the part that is asked for."""
+    asked = config.getoption('--part')
+    if asked is None:
+        return
+    number, count = map(int, asked.split('/'))
+    if not 1 <= number <= count:
+        raise pytest.UsageError(f'--part {asked}: expected K/N with K <= N')
+    parts = sharing.share({item.path.stem for item in items}, count)
+    kept = [item for item in items if item.path.stem in parts[number - 1]]
+    left = [item for item in items if item.path.stem not in parts[number - 1]]
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept

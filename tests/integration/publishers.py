@@ -105,3 +105,8 @@ class Publisher:
         with self._connection.channel() as channel:
             declared = self._queue(channel).queue_declare(passive=True)
         return int(declared.message_count)
+
+    def purge(self) -> None:
+        """Take away what waits."""
+        with self._connection.channel() as channel:
+            self._queue(channel).purge()

@@ -15,6 +15,8 @@ import pytest
 
 from tests import waiting
 
+pytestmark = pytest.mark.glance
+
 
 def test_an_upload_reaches_every_site(cloud, agent):
     image_id = cloud.upload(size_mib=9)

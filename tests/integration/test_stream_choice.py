@@ -12,12 +12,15 @@
 """Where copy-image cannot serve, rbd-stream takes over and says why."""
 
 import contextlib
+import re
 
 import pytest
 
 from tests import waiting
 from tests.fakes import glance as fake_glance
 from tests.integration import operators
+
+pytestmark = pytest.mark.glance
 
 FAST = {('rbd_stream', 'rate'): '0'}
 SLOWLY = {('rbd_stream', 'rate'): '1MiB'}
@@ -37,7 +40,9 @@ def explained(cloud, agent, image_id):
     cloud.check_settled(image_id, cloud.lab.sites)
     # Which stores a request was for may change between two looks.
     begin = reason.partition(image_id)[0]
-    assert 'engine=rbd-stream seconds=0.0 reason=wanted' in agent.log
+    assert re.search(
+        r'engine=rbd-stream seconds=0\.0 trace=\S+ reason=wanted', agent.log
+    )
     assert f'; {begin}' in agent.log
     return reason
 

@@ -27,6 +27,8 @@ from tests import waiting
 MIB = 2**20
 OBJECT = 8 * MIB
 SLOWLY = {('rbd_stream', 'rate'): '4MiB'}
+# So that a copy outlasts a few commands, on a busy machine too.
+SNAIL = {('rbd_stream', 'rate'): '1MiB'}
 
 
 class Console:
@@ -150,9 +152,9 @@ def test_waiting_outlasts_the_agent_that_took_the_order(cloud):
 
 
 def test_a_terminal_shows_bars_and_ctrl_c_ends_the_waiting_only(cloud):
-    agent = cloud.agent(SLOWLY)
+    agent = cloud.agent(SNAIL)
     agent.start()
-    image_id = cloud.upload(size_mib=16, visibility='private')
+    image_id = cloud.upload(size_mib=12, visibility='private')
     terminal, far_end = os.openpty()
     command = Console(agent.conf_file).start(
         'copy',
@@ -179,7 +181,7 @@ def test_a_terminal_shows_bars_and_ctrl_c_ends_the_waiting_only(cloud):
     assert (command.returncode, out) == (130, '')
     text = seen.decode()
     assert 'copying' in text
-    assert ' of 16 MiB' in text
+    assert ' of 12 MiB' in text
     assert 'MiB/s' in text
     assert '\x1b[' in text
     assert 'the waiting ends, and the copies go on' in text
@@ -277,7 +279,7 @@ def test_what_a_copy_never_had_is_put_where_librbd_looks(cloud, console):
 
     code, found = console.records('verify', image_id, '--repair')
 
-    assert (code, found['dcn0']['verdict']) == (0, 'repaired')
+    assert (code, found['dcn0']['verdict']) == (0, 'repaired'), found
     cloud.prove(image_id, 'dcn0')
     assert cloud.pool('dcn0').has_sound_maps(image_id)
 
@@ -374,7 +376,7 @@ def test_what_an_image_left_that_is_gone_is_cleaned_by_its_id(cloud, console):
 
 
 def test_a_draft_of_a_dead_agent_is_kept_until_its_claim_is_free(cloud):
-    agent = cloud.agent(SLOWLY)
+    agent = cloud.agent(SNAIL)
     agent.start()
     image_id = cloud.upload(size_mib=32, visibility='private')
     console = Console(agent.conf_file)

@@ -78,9 +78,13 @@ def test_killing_the_agent_at_any_moment_of_a_copy_costs_a_window(cloud):
     chance = random.Random(seed)
     print(f'seed {seed}')  # noqa: T201 - shown if it fails
     data = chance.randbytes(32 * MIB)
-    agent = cloud.agent(
-        {**SMALL, ('rbd_stream', 'rate'): '32MiB'}, cloud.streaming()
-    )
+    # What is left of a copy that was registered goes with a resync, unless
+    # the client that was killed is still taken for a living one.
+    options = {
+        ('agent', 'resync_interval'): '10',
+        ('rbd_stream', 'rate'): '32MiB',
+    }
+    agent = cloud.agent({**SMALL, **options}, cloud.streaming())
     agent.start()
     image_ids = []
     for _ in range(KILLS):

@@ -21,6 +21,8 @@ import pytest
 
 from tests import waiting
 
+pytestmark = pytest.mark.glance
+
 MIB = 2**20
 SITES = {'central', 'dcn0', 'dcn1'}
 

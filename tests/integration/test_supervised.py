@@ -13,51 +13,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-import queue
-import socket
-import threading
 
 import pytest
 
 from tests import waiting
 from tests.integration import clouds
-
-
-class NotifySocket:
-    """The end of a service systemd: it keeps all that it hears."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._heard: queue.Queue[str] = queue.Queue()
-        self.words: list[str] = []
-        self._thread = threading.Thread(target=self._listen)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while text := self._socket.recv(4096).decode():
-            self._heard.put(text)
-
-    def has_heard(self, word: str, times: int = 1) -> bool:
-        """Tell whether a word came, at least so often."""
-        while not self._heard.empty():
-            self.words += self._heard.get().splitlines()
-        return self.words.count(word) >= times
-
-    def close(self) -> None:
-        """Listen no more."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
-            one.sendto(b'', str(self.path))
-        self._thread.join()
-        self._socket.close()
+from tests.integration import supervisors
 
 
 @pytest.fixture
 def systemd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NotifySocket]:
-    made = NotifySocket(tmp_path / 'notify')
+) -> Iterator[supervisors.NotifySocket]:
+    made = supervisors.NotifySocket(tmp_path / 'notify')
     monkeypatch.setenv('NOTIFY_SOCKET', str(made.path))
     monkeypatch.setenv('WATCHDOG_USEC', '2000000')
     yield made
@@ -65,7 +33,7 @@ def systemd(
 
 
 def test_ready_is_told_once_glance_was_looked_at(
-    cloud: clouds.Cloud, systemd: NotifySocket
+    cloud: clouds.Cloud, systemd: supervisors.NotifySocket
 ) -> None:
     cloud.lab.service('glance').stop()
     agent = cloud.agent()

@@ -48,6 +48,7 @@ def test_an_agent_killed_before_it_heard_finds_out_later(cloud):
     cloud.wait_for_copies(later)
 
 
+@pytest.mark.glance
 def test_a_stopped_agent_ends_in_time_and_loses_nothing(cloud, agent):
     image_id = cloud.upload(size_mib=32)
     waiting.until('the import begins', lambda: cloud.is_locked(image_id))
@@ -60,7 +61,10 @@ def test_a_stopped_agent_ends_in_time_and_loses_nothing(cloud, agent):
     cloud.wait_for_copies(image_id)
 
 
-@pytest.mark.parametrize('service', ['rabbitmq', 'keystone', 'glance'])
+@pytest.mark.parametrize(
+    'service',
+    ['rabbitmq', 'keystone', pytest.param('glance', marks=pytest.mark.glance)],
+)
 def test_a_service_that_dies_and_comes_back_only_delays(cloud, agent, service):
     before = cloud.upload()
     cloud.wait_for_copies(before)
@@ -86,6 +90,7 @@ def test_the_bus_may_be_out_of_reach_when_the_agent_starts(cloud):
     assert agent.stop() == 0
 
 
+@pytest.mark.glance
 def test_glance_may_be_down_when_the_agent_starts(cloud):
     image_id = cloud.upload()
     cloud.lab.service('glance').kill()
@@ -127,6 +132,7 @@ def test_policies_are_read_again_and_broken_ones_refused(cloud, agent):
     cloud.wait_for_copies(image_id)
 
 
+@pytest.mark.glance
 def test_a_store_unknown_to_glance_is_named_and_costs_others_nothing(cloud):
     agent = cloud.agent()
     with agent.sites_file.open('a') as file:

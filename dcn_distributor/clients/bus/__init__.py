@@ -12,13 +12,9 @@
 """The message bus: what Glance tells, and what operators ask of agents."""
 
 import contextlib
-import warnings
 
-# NOTE: oslo.messaging imports oslo.service and futurist. The former loads
-# eventlet unless it is told to use threads (possible since its 4.2), the
-# latter wherever it is installed, and eventlet greets with a page of
-# warnings. Nothing here uses it.
-warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+# NOTE: oslo.messaging imports oslo.service, which loads eventlet unless it is
+# told to use threads (possible since its 4.2). Nothing here uses it.
 with contextlib.suppress(ImportError):
     from oslo_service import backend
 

@@ -18,31 +18,17 @@ work goes on.
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from concurrent import futures
-import contextlib
-import dataclasses
-import socket
-import threading
 from typing import Any
 from typing import Protocol
 
 from oslo_config import cfg
-import oslo_messaging
-from oslo_messaging._metrics import client as metrics
 
-from dcn_distributor import exceptions
-from dcn_distributor.clients.bus import notifications
+from dcn_distributor.clients.bus import rpc
 from dcn_distributor.core import images
 
-EXCHANGE = 'dcn_distributor'
-TOPIC = 'dcn_distributor_agent'
-
-# Calls that are answered at once: an agent waits for Glance in some of them.
-_AT_ONCE = 8
-
-# Agents of 1.0 know resync and remembered only.
-VERSION = '1.1'
 _FIRST_VERSION = '1.0'
+_OF_STREAMS = '1.1'
+_OF_SEVERAL = '1.2'
 
 
 class Agent(Protocol):
@@ -75,6 +61,13 @@ class Agent(Protocol):
         copy() that wait or are under way, with ``failed`` None, and the last
         that failed for good, with the reason there. One that is in neither
         is done: Glance lists the store.
+
+        Since 1.2 all this is of the stores only whose link is the agent's
+        own. ``links`` tells of these, by name: ``crossing``, how many copies
+        are under way over it; ``transfers`` and ``rate_bytes_s``, its
+        limits, None for none; and ``window``, when it opens, None while it
+        is open. ``pauses`` are the words of operators that rest, of whatever
+        agent's: see core.pauses.
         """
         ...
 
@@ -92,7 +85,8 @@ class Agent(Protocol):
         The agent looks at the image for that. Returns ``host`` and
         ``routes``, by store: ``engine``, None if none can serve; ``reason``,
         why this one; ``waits``, what keeps it from being asked now, None if
-        nothing does. None of a store that has the image. Since 1.1.
+        nothing does. None of a store that has the image, nor of one that
+        another agent has in hand. Since 1.1.
         """
         ...
 
@@ -118,121 +112,40 @@ class Agent(Protocol):
         """
         ...
 
+    def who(self) -> dict[str, Any]:
+        """Tell of all agents, and who has which site.
 
-def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """Open a transport for RPC on a configuration of our own.
+        Returns ``host``; ``members``: the names of the agents that are in
+        the group, just the own without a coordinator, none while this one is
+        cut off from it; ``problem``: what keeps the agent from acting for
+        its links, None if nothing does; ``sites``: by name, each with
+        ``link`` and ``owner``, the name of the agent that has the link, None
+        if nobody that is known; and ``pauses``, as remembered() has them.
+        Since 1.2.
+        """
+        ...
 
-    NOTE: oslo.messaging looks for these options in the configuration it is
-    given, but registers them with cfg.CONF alone (_metrics/client.py,
-    _tracing/client.py): without them every call and answer ends in
-    NoSuchOptError. Both are off for good. 14.0 starts a thread for metrics
-    even so, for which a program that ends would wait that many seconds.
-    """
-    transport = oslo_messaging.get_rpc_transport(conf)
-    conf.register_opts(metrics.oslo_messaging_metrics, group=_METRICS)
-    conf.set_override('metrics_enabled', False, group=_METRICS)
-    conf.set_override('metrics_thread_stop_timeout', 0, group=_METRICS)
-    with contextlib.suppress(cfg.DuplicateOptError):
-        conf.register_opt(cfg.BoolOpt('tracing_enabled'), group=_TRACING)
-    conf.set_override('tracing_enabled', False, group=_TRACING)
-    return transport
+    def timeline(self, image_id: images.ImageId) -> dict[str, Any]:
+        """Tell what last happened to an image, by store.
 
+        Returns ``host``, and what core.transitions.from_plain() reads: of
+        the stores whose link was the agent's own when it happened, as far as
+        it has room, and since when it has seen everything. Since 1.2.
+        """
+        ...
 
-_METRICS = 'oslo_messaging_metrics'
-_TRACING = 'oslo_messaging_tracing'
-
-# NOTE: oslo.messaging has get_rpc_client since 14.1, and warns since then of
-# whoever makes an RPCClient himself; Debian 12 ships 14.0.
-_make_client = (
-    getattr(oslo_messaging, 'get_rpc_client', None) or oslo_messaging.RPCClient
-)
-
-
-class _Endpoint:
-    target = oslo_messaging.Target(version=VERSION)
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def resync(self, context: object, image_ids: object) -> dict[str, Any]:
-        named = image_ids if isinstance(image_ids, list) else [None]
-        ids = [notifications.as_image_id(value) for value in named]
-        if None in ids:
-            return {'host': socket.gethostname(), 'looking_at': 0}
-        return self._agent.resync([i for i in ids if i is not None])
-
-    def remembered(self, context: object) -> dict[str, Any]:
-        return self._agent.remembered()
-
-    def transfers(self, context: object) -> dict[str, Any]:
-        return self._agent.transfers()
-
-    def routes(self, context: object, image_id: object) -> dict[str, Any]:
-        known = notifications.as_image_id(image_id)
-        if known is None:
-            return {'host': socket.gethostname(), 'routes': {}}
-        return self._agent.routes(known)
-
-    def copy(
-        self,
-        context: object,
-        image_id: object,
-        site_names: object,
-        engine: object,
+    def rest(
+        self, kind: str, name: str, rests: bool, by: str, why: str
     ) -> dict[str, Any]:
-        known = notifications.as_image_id(image_id)
-        given = site_names if isinstance(site_names, list) else []
-        names = [name for name in given if isinstance(name, str)]
-        if known is None:
-            return {
-                'host': socket.gethostname(),
-                'accepted': [],
-                'refused': dict.fromkeys(names, 'that is no id of an image'),
-            }
-        return self._agent.copy(
-            known, names, None if engine is None else str(engine)
-        )
+        """Have a site, link or policy pause, or hold an image; or go on.
 
-
-class Server:
-    """Answers for an agent. Open it in the worker, after the fork."""
-
-    def __init__(self, conf: cfg.ConfigOpts, agent: Agent) -> None:
-        self._conf = conf
-        self._agent = agent
-        self._server: oslo_messaging.MessageHandlingServer | None = None
-
-    def start(self) -> None:
-        """Start answering; returns once the bus is reached."""
-        transport = _transport(self._conf)
-        target = oslo_messaging.Target(
-            exchange=EXCHANGE, topic=TOPIC, server=socket.gethostname()
-        )
-        server = oslo_messaging.get_rpc_server(
-            transport,
-            target,
-            [_Endpoint(self._agent)],
-            executor='threading',
-            access_policy=oslo_messaging.DefaultRPCAccessPolicy,
-        )
-        server.start(override_pool_size=_AT_ONCE)
-        # Not earlier: stop() of a server that starts waits for its start.
-        self._server = server
-
-    def stop(self) -> None:
-        """Stop answering."""
-        if self._server is not None:
-            self._server.stop()
-            self._server.wait()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Question:
-    """What an agent is asked, and since which version that is known."""
-
-    method: str
-    arguments: Mapping[str, object]
-    version: str = _FIRST_VERSION
+        `name` is an image's id. Counts for all agents, and over restarts;
+        `by` is who says so, `why` may be empty. Returns ``host``;
+        ``refused``: why not, such as ``there is no site x``, or None;
+        ``is_new``: False if it was so already; and ``word``: the last word
+        on it as core.pauses has them, None if there was none. Since 1.2.
+        """
+        ...
 
 
 class Client:
@@ -241,6 +154,8 @@ class Client:
     Every call raises BusUnavailable if none does within `timeout_s`, or
     `look_timeout_s` if the agent asks Glance for the answer; or if the bus
     cannot be reached within `timeout_s` beside that.
+
+    :param server: the name of the one to ask
     """
 
     def __init__(
@@ -248,31 +163,37 @@ class Client:
         conf: cfg.ConfigOpts,
         timeout_s: float = 5.0,
         look_timeout_s: float = 30.0,
+        server: str | None = None,
     ) -> None:
         self._conf = conf
         self._timeout_s = timeout_s
         self._look_timeout_s = look_timeout_s
+        self._server = server
 
-    def resync(self, image_ids: Sequence[images.ImageId]) -> dict[str, Any]:
-        """See Agent."""
-        return self._call(
-            _Question('resync', {'image_ids': list(image_ids)}),
-            self._timeout_s,
+    def at(self, server: str) -> 'Client':
+        """Ask only the agent of this name."""
+        return Client(
+            self._conf, self._timeout_s, self._look_timeout_s, server
         )
 
-    def remembered(self) -> dict[str, Any]:
+    def resync(self, image_ids: Sequence[images.ImageId]) -> rpc.Answer:
         """See Agent."""
-        return self._call(_Question('remembered', {}), self._timeout_s)
+        arguments = {'image_ids': list(image_ids)}
+        return self._ask('resync', arguments, _FIRST_VERSION)
 
-    def transfers(self) -> dict[str, Any]:
+    def remembered(self) -> rpc.Answer:
         """See Agent."""
-        return self._call(_Question('transfers', {}, VERSION), self._timeout_s)
+        return self._ask('remembered', {}, _FIRST_VERSION)
 
-    def routes(self, image_id: images.ImageId) -> dict[str, Any]:
+    def transfers(self) -> rpc.Answer:
         """See Agent."""
-        return self._call(
-            _Question('routes', {'image_id': image_id}, VERSION),
-            self._look_timeout_s,
+        return self._ask('transfers', {}, _OF_STREAMS)
+
+    def routes(self, image_id: images.ImageId) -> rpc.Answer:
+        """See Agent."""
+        arguments = {'image_id': image_id}
+        return self._ask(
+            'routes', arguments, _OF_STREAMS, self._look_timeout_s
         )
 
     def copy(
@@ -280,69 +201,48 @@ class Client:
         image_id: images.ImageId,
         site_names: Sequence[str],
         engine: str | None,
-    ) -> dict[str, Any]:
+    ) -> rpc.Answer:
         """See Agent."""
         arguments = {
             'image_id': image_id,
             'site_names': list(site_names),
             'engine': engine,
         }
-        return self._call(
-            _Question('copy', arguments, VERSION), self._look_timeout_s
+        return self._ask('copy', arguments, _OF_STREAMS, self._look_timeout_s)
+
+    def who(self) -> rpc.Answer:
+        """See Agent."""
+        return self._ask('who', {}, _OF_SEVERAL)
+
+    def timeline(self, image_id: images.ImageId) -> rpc.Answer:
+        """See Agent."""
+        return self._ask('timeline', {'image_id': image_id}, _OF_SEVERAL)
+
+    def rest(
+        self, kind: str, name: str, rests: bool, by: str, why: str
+    ) -> rpc.Answer:
+        """See Agent."""
+        arguments = {
+            'kind': kind,
+            'name': name,
+            'rests': rests,
+            'by': by,
+            'why': why,
+        }
+        return self._ask('rest', arguments, _OF_SEVERAL)
+
+    def _ask(
+        self,
+        method: str,
+        arguments: Mapping[str, object],
+        version: str,
+        timeout_s: float | None = None,
+    ) -> rpc.Answer:
+        question = rpc.Question(
+            method,
+            arguments,
+            version,
+            self._server,
+            self._timeout_s if timeout_s is None else timeout_s,
         )
-
-    def _call(self, question: '_Question', timeout_s: float) -> dict[str, Any]:
-        # NOTE: oslo.messaging tries for ever to reach a broker that is down,
-        # whatever its timeout, so it does that in a thread to leave behind.
-        answer: futures.Future[dict[str, Any]] = futures.Future()
-
-        def ask() -> None:
-            try:
-                answer.set_result(self._ask(question, timeout_s))
-            except Exception as exc:
-                answer.set_exception(exc)
-
-        threading.Thread(target=ask, name='rpc', daemon=True).start()
-        try:
-            return answer.result(timeout_s + self._timeout_s)
-        except futures.TimeoutError as exc:
-            raise exceptions.BusUnavailable(
-                'the message bus of transport_url cannot be reached'
-            ) from exc
-
-    def _ask(self, question: '_Question', timeout_s: float) -> dict[str, Any]:
-        transport = _transport(self._conf)
-        target = oslo_messaging.Target(
-            exchange=EXCHANGE, topic=TOPIC, version=question.version
-        )
-        client = _make_client(transport, target, timeout=timeout_s, retry=1)
-        try:
-            answer: dict[str, Any] = client.call(
-                {}, question.method, **question.arguments
-            )
-        except oslo_messaging.MessagingTimeout as exc:
-            raise exceptions.BusUnavailable(
-                f'no agent answered within {timeout_s:g} s; is '
-                'dcn-distributor-agent running, with the same transport_url?'
-            ) from exc
-        except (
-            oslo_messaging.UnsupportedVersion,
-            oslo_messaging.RemoteError,
-        ) as exc:
-            # Which of them it is depends on the driver.
-            kind = getattr(exc, 'exc_type', type(exc).__name__)
-            if kind != oslo_messaging.UnsupportedVersion.__name__:
-                raise exceptions.BusUnavailable(
-                    f'the agent failed to answer: {kind}'
-                ) from exc
-            raise exceptions.BusUnavailable(
-                'the agent that answered is too old for that; upgrade it'
-            ) from exc
-        except (oslo_messaging.MessagingException, OSError) as exc:
-            raise exceptions.BusUnavailable(
-                f'the message bus of transport_url cannot be used: {exc}'
-            ) from exc
-        else:
-            return answer
-        finally:
-            transport.cleanup()
+        return rpc.call(self._conf, question, self._timeout_s)

@@ -23,11 +23,15 @@ in can raise an error or be delivered again.
 import collections
 from collections.abc import Callable
 from collections.abc import Mapping
+import dataclasses
+import datetime
 import logging
+import re
 import threading
 import uuid
 
 from oslo_config import cfg
+from oslo_context import context
 from oslo_log import log
 import oslo_messaging
 from oslo_messaging._drivers import impl_rabbit
@@ -50,9 +54,16 @@ IMAGE_EVENTS = frozenset(
 # have named an image and did not, or was no message at all.
 HANDLED, IGNORED, MALFORMED = 'handled', 'ignored', 'malformed'
 
+# What an event may go by; OpenStack's request ids are of this kind.
+_TRACE = re.compile('[A-Za-z0-9-]{1,64}')
+
 # NOTE: oslo.messaging's default is to fetch without limit, into a queue in
 # memory; a burst would be held there.
 _PREFETCH = 100
+
+
+# What all other events are counted as: their types come from outside.
+OTHER = 'other'
 
 
 class Counts:
@@ -61,11 +72,28 @@ class Counts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: collections.Counter[str] = collections.Counter()
+        self._by_type: collections.Counter[tuple[str, str]] = (
+            collections.Counter()
+        )
 
-    def add(self, result: str) -> None:
+    def add(self, result: str, event_type: object = OTHER) -> None:
         """Count one event."""
+        is_known = isinstance(event_type, str) and event_type in IMAGE_EVENTS
         with self._lock:
             self._counts[result] += 1
+            self._by_type[str(event_type) if is_known else OTHER, result] += 1
+
+    def by_type(self) -> dict[tuple[str, str], int]:
+        """How many there were by type and result.
+
+        Types that are nothing to us are counted as one.
+        """
+        with self._lock:
+            return {
+                (event_type, result): self._by_type[event_type, result]
+                for event_type in (*sorted(IMAGE_EVENTS), OTHER)
+                for result in (HANDLED, IGNORED, MALFORMED)
+            }
 
     def __getitem__(self, result: str) -> int:
         """How many there were."""
@@ -85,15 +113,19 @@ class Hints:
     """The endpoint: takes the image id out of what Glance sends.
 
     :param on_image: called with each id
+    :param note: is told before that by which id the event goes, and when it
+        happened, in seconds since the epoch, None if that is not told
     """
 
     def __init__(
         self,
         on_image: Callable[[images.ImageId], None],
         counts: Counts,
+        note: Callable[[images.ImageId, str, float | None], None],
     ) -> None:
         self._on_image = on_image
         self._counts = counts
+        self._note = note
 
     def info(
         self,
@@ -104,8 +136,8 @@ class Hints:
         metadata: object,
     ) -> str:
         """Take one notification; oslo.messaging calls this by priority."""
-        result = self._take(event_type, payload)
-        self._counts.add(result)
+        result = self._take(event_type, payload, _origin(context, metadata))
+        self._counts.add(result, event_type)
         if result == MALFORMED:
             LOG.debug('Malformed event %.80r', event_type)
         return str(oslo_messaging.NotificationResult.HANDLED)
@@ -114,7 +146,9 @@ class Hints:
     # emptied too.
     error = info
 
-    def _take(self, event_type: object, payload: object) -> str:
+    def _take(
+        self, event_type: object, payload: object, origin: '_Origin'
+    ) -> str:
         if not isinstance(event_type, str):
             return MALFORMED
         if event_type not in IMAGE_EVENTS:
@@ -125,8 +159,44 @@ class Hints:
         image_id = as_image_id(payload.get('id'))
         if image_id is None:
             return MALFORMED
+        LOG.debug(
+            'image=%s event=%s trace=%s', image_id, event_type, origin.trace
+        )
+        self._note(image_id, origin.trace, origin.happened_s)
         self._on_image(image_id)
         return HANDLED
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Origin:
+    trace: str
+    happened_s: float | None
+
+
+def _origin(event_context: object, metadata: object) -> _Origin:
+    """Tell where an event comes from.
+
+    Glance sends no context (glance: notifier.py), so its events go by the id
+    of the message. What is put into log lines is checked.
+    """
+    told = metadata if isinstance(metadata, Mapping) else {}
+    asked = event_context if isinstance(event_context, Mapping) else {}
+    for value in (asked.get('request_id'), told.get('message_id')):
+        if isinstance(value, str) and _TRACE.fullmatch(value):
+            return _Origin(value, _happened_s(told.get('timestamp')))
+    made = context.generate_request_id()
+    return _Origin(made, _happened_s(told.get('timestamp')))
+
+
+def _happened_s(timestamp: object) -> float | None:
+    """Read the time oslo.messaging gives a notification, which is in UTC."""
+    try:
+        read = datetime.datetime.fromisoformat(str(timestamp))
+    except ValueError:
+        return None
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=datetime.timezone.utc)
+    return read.timestamp()
 
 
 def as_image_id(value: object) -> images.ImageId | None:
@@ -180,6 +250,9 @@ _LOGGERS = (
 )
 
 
+_SHORT_LOSS_S = 5.0
+
+
 class Listener:
     """Hears of images on our topic. Open it in the worker, after the fork."""
 
@@ -205,11 +278,56 @@ class Listener:
         # Not earlier: stop() of a server that starts waits for its start.
         self._server = server
 
+    def deafness(self) -> str | None:
+        """Tell why nothing is heard now, None if it is.
+
+        NOTE: oslo.messaging connects again by itself, and tells nobody but
+        its log, so this reaches for its connection. Where a driver has none,
+        such as the one in memory, nothing can be lost.
+        """
+        if self._server is None:
+            return 'the bus was not reached yet'
+        listener = getattr(self._server.listener, '_poll_style_listener', None)
+        link = getattr(getattr(listener, 'conn', None), 'connection', None)
+        is_connected = getattr(
+            getattr(link, 'connection', None), 'connected', True
+        )
+        return None if is_connected else 'the bus was lost'
+
     def stop(self) -> None:
         """Stop listening, and wait until the last event is taken."""
         if self._server is not None:
             self._server.stop()
             self._server.wait()
+
+
+class Hearing:
+    """Tells whether the bus is heard, but for short losses.
+
+    A client that has lost its node of the broker is back within seconds.
+
+    :param deafness: tells why nothing is heard now, None if it is
+    :param clock: seconds of a clock that never jumps
+    """
+
+    def __init__(
+        self,
+        deafness: Callable[[], str | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._deafness = deafness
+        self._clock = clock
+        self._lost_s: float | None = None
+
+    def is_good(self) -> bool:
+        """Tell whether the bus is heard; for one thread at a time."""
+        if self._deafness() is None:
+            self._lost_s = None
+            return True
+        now = self._clock()
+        if self._lost_s is None:
+            self._lost_s = now
+        return now - self._lost_s < _SHORT_LOSS_S
 
 
 def check_url(conf: cfg.ConfigOpts) -> None:

@@ -15,7 +15,7 @@ A write with an empty snapshot context changes the object itself. As long as
 the object was not written after the snapshot was taken, which nobody does to
 a Glance image, the snapshot has no clone of it in the OSD and shows the same
 object, and so do the RBD clones of the snapshot. Whether that is so is
-looked at before each write.
+looked at before the first write of each.
 """
 
 import contextlib
@@ -60,6 +60,8 @@ class RepairedObjects(objects.Objects):
             snap_id=snap_id,
         )
         self._looking = threading.Lock()
+        # Those that image and snapshot shared before we wrote any of it.
+        self._shared: set[str] = set()
 
     def write(self, offset: int, data: bytes, done: storage.WriteDone) -> None:
         """Write one chunk, if image and snapshot share its object."""
@@ -76,16 +78,24 @@ class RepairedObjects(objects.Objects):
         tasks.start('ceph-repair', work)
 
     def _check_shared(self, name: str) -> None:
-        with self._looking, errors.translated(f'look at object {name}'):
-            versions = tasks.together(
-                lambda: self._at_snapshot.version(name),
-                lambda: self._at_head.version(name),
-            )
-        if versions[0] != versions[1]:
-            raise exceptions.VerificationFailed(
-                f'object {name} was written after the snapshot was taken: '
-                'it cannot be repaired in place'
-            )
+        """Look at an object, before the first of its chunks is written.
+
+        Not again: a chunk of ours may arrive between the two looks.
+        """
+        with self._looking:
+            if name in self._shared:
+                return
+            with errors.translated(f'look at object {name}'):
+                versions = tasks.together(
+                    lambda: self._at_snapshot.version(name),
+                    lambda: self._at_head.version(name),
+                )
+            if versions[0] != versions[1]:
+                raise exceptions.VerificationFailed(
+                    f'object {name} was written after the snapshot was '
+                    'taken: it cannot be repaired in place'
+                )
+            self._shared.add(name)
 
     def close(self) -> None:
         """Let go of the pools."""

@@ -38,6 +38,7 @@ from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import registration as registrations
 from dcn_distributor.engines.rbd_stream import targets
+from dcn_distributor.engines.rbd_stream import tracing
 
 LOG = log.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Delivery:
         # NOTE: a daemon, since a cluster that hangs must not keep the
         # program from ending; the next one takes up what is left.
         self._thread = threading.Thread(
-            target=self._run,
+            target=tracing.carried(self._run),
             args=[opened, failed],
             name=f'deliver-{self.target.site}',
             daemon=True,
@@ -108,6 +109,13 @@ class Delivery:
     def give_up(self, error: exceptions.DistributorError) -> None:
         """Tell that the copy will not be filled."""
         self._filled.put(error)
+
+    def call_off(self, error: exceptions.Cancelled) -> None:
+        """Begin no step any more that announces the copy.
+
+        What fills it is to be told apart; see give_up().
+        """
+        self._registration.call_off(error)
 
     def join(self, within_s: float | None = None) -> bool:
         """Wait for the end; False if it has not come in time."""
@@ -154,7 +162,7 @@ class Delivery:
 
     def _fill_and_publish(self, copy: storage.Copy, opened: Opened) -> None:
         # Only now, with the claim held, can nobody else register it.
-        self._registration.check(self.target.store)
+        self._registration.check()
         if copy.checksum_obstacle is not None:
             self.notes = (
                 f'{self.target.site}: copies are proven by reading them '
@@ -169,7 +177,7 @@ class Delivery:
 
     def _publish(self, copy: storage.Copy, objects: Collection[int]) -> None:
         self._enter(transfers.Phase.PUBLISHING)
-        self._registration.wait_until_free(self.target.store)
+        self._registration.wait_until_free()
         with futures.ThreadPoolExecutor(1, 'rename') as beside:
             renamed = beside.submit(copy.rename)
             copy.record_objects(objects)
@@ -216,10 +224,10 @@ class Delivery:
         that Glance refuses leaves the image's name to copy-image, which
         would fail as long as it is taken.
         """
-        if self.target.store in self._registration.added:
+        if self._registration.was_added:
             return False
         if isinstance(error, exceptions.Stopped):
-            # Glance may be slow to answer, and the next agent asks it anew.
+            # Glance may be slow to answer, and who goes on asks it anew.
             return False
         try:
             image = self._glance.get(self._image.id)

@@ -11,8 +11,8 @@
 # under the License.
 """All transfers of this process: core.ports.StreamEngine."""
 
-from collections import OrderedDict
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import threading
@@ -28,14 +28,14 @@ from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import caretaker as caretakers
 from dcn_distributor.engines.rbd_stream import experience as experiences
 from dcn_distributor.engines.rbd_stream import fleet as fleets
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import preconditions as conditions
+from dcn_distributor.engines.rbd_stream import roster as rosters
 from dcn_distributor.engines.rbd_stream import sweeper
+from dcn_distributor.engines.rbd_stream import tracing
 from dcn_distributor.engines.rbd_stream import transfer as transferring
 
 LOG = log.getLogger(__name__)
-
-# Ended transfers that can still be asked for.
-_REMEMBERED = 256
 
 # Of the time to stop in, what closing the clusters may take.
 _CLOSING_SHARE = 0.4
@@ -75,13 +75,8 @@ class RbdStream:
         self._tuning = tuning
         self._callbacks = callbacks
         self._lock = threading.Lock()
-        self._starting: set[images.ImageId] = set()
-        self._running: dict[images.ImageId, transferring.Transfer] = {}
-        self._limited_by_policy: set[images.ImageId] = set()
-        self._ended: OrderedDict[images.ImageId, transfers.Report] = (
-            OrderedDict()
-        )
-        self._untaken: set[images.ImageId] = set()
+        self._roster = rosters.Roster()
+        self._link_rates = link_rates.LinkRates()
         self._preconditions = conditions.Preconditions(
             glance, callbacks.wake_all
         )
@@ -95,13 +90,15 @@ class RbdStream:
             removes_orphans=removes_orphans,
         )
         self._sweeping = threading.Lock()
-        self._is_stopping = False
 
     # -- sites
 
     def set_sites(self, all_sites: sites.Sites) -> None:
         """Work with these sites from now on; check those that are new."""
-        self._fleet.set_sites(all_sites, self._using())
+        self._fleet.set_sites(all_sites, self._roster.live)
+        self._link_rates.set_sites(all_sites, time.monotonic())
+        for transfer in self._roster.running():
+            transfer.note_link_rates()
 
     def wait_for_checks(self, within_s: float) -> None:
         """Wait until every cluster was tried once, if that is in time.
@@ -133,48 +130,47 @@ class RbdStream:
                 f'Glance registers no copy of image {image.id}, which has no '
                 'data'
             )
-        self._reserve(image.id)
+        run = self._roster.reserve(image.id, stores)
         try:
-            self._begin(image, stores, wishes)
+            self._begin(run, image, stores, wishes)
+        except BaseException:
+            self._roster.abandon(run)
+            raise
         finally:
-            with self._lock:
-                self._starting.discard(image.id)
-            self._fleet.close_unused(self._using())
+            self._fleet.close_unused(self._roster.live)
 
-    def report(self, image_id: images.ImageId) -> transfers.Report | None:
-        """Tell of a transfer that runs, or has ended and is not taken."""
-        with self._lock:
-            running = self._running.get(image_id)
-            ended = self._ended.get(image_id)
-            if running is None:
-                return ended if image_id in self._untaken else None
-        # Over is what can be taken: its thread is a moment behind its report.
-        return dataclasses.replace(running.report(), ended_s=None)
+    def reports_of(
+        self, image_id: images.ImageId
+    ) -> Sequence[transfers.Report]:
+        """Tell of an image's transfers that run, or are not taken."""
+        return self._roster.reports_of(image_id)
 
-    def take(self, image_id: images.ImageId) -> None:
-        """Forget an ended transfer, but for reports()."""
-        with self._lock:
-            self._untaken.discard(image_id)
+    def take(
+        self, image_id: images.ImageId, stores: Collection[images.StoreId]
+    ) -> None:
+        """Forget ended transfers, but for reports()."""
+        self._roster.take(image_id, stores)
 
     def reports(self) -> Sequence[transfers.Report]:
         """Tell of all that run, and of the last that have ended."""
-        with self._lock:
-            running = [*self._running.values()]
-            ended = [
-                report
-                for image_id, report in self._ended.items()
-                if image_id not in self._running
-            ]
-        return [*ended, *(transfer.report() for transfer in running)]
+        return self._roster.reports()
 
     def cancel(self, image_id: images.ImageId) -> None:
-        """Call a transfer off: its image is gone, or no longer active."""
-        with self._lock:
-            transfer = self._running.get(image_id)
-        if transfer is not None:
+        """Call an image off: it is gone, or no longer active."""
+        for transfer in self._roster.running(image_id):
             transfer.cancel(
                 exceptions.Cancelled('the image is gone, or no longer active')
             )
+
+    def break_off(
+        self,
+        image_id: images.ImageId,
+        stores: Collection[images.StoreId],
+        reason: str,
+    ) -> None:
+        """Stop copying an image to some stores, to go on at another time."""
+        for transfer in self._roster.running(image_id):
+            transfer.break_off(stores, exceptions.Stopped(reason))
 
     def set_rate(self, rate_bytes_s: float | None) -> None:
         """Limit all transfers, but for those a policy sets a rate for."""
@@ -182,25 +178,25 @@ class RbdStream:
             self._tuning = dataclasses.replace(
                 self._tuning, rate_bytes_s=rate_bytes_s
             )
-            concerned = [
-                transfer
-                for image_id, transfer in self._running.items()
-                if image_id not in self._limited_by_policy
-            ]
-        for transfer in concerned:
-            transfer.set_rate(rate_bytes_s)
+            for run in self._roster.live:
+                if run.transfer is not None and not run.has_own_rate:
+                    run.transfer.set_rate(rate_bytes_s)
 
-    def sweep(self) -> None:
+    def sweep(self, stores: Collection[images.StoreId]) -> None:
         """Have leftovers of dead transfers removed, some time soon."""
-        threading.Thread(target=self._sweep, name='sweep', daemon=True).start()
+        threading.Thread(
+            target=self._sweep,
+            args=[frozenset(stores)],
+            name='sweep',
+            daemon=True,
+        ).start()
 
     def stop(self, within_s: float) -> None:
         """Call all off and return in time; drafts are left to be resumed."""
         until_s = time.monotonic() + within_s
         self._caretaker.stop()
-        with self._lock:
-            self._is_stopping = True
-            running = [*self._running.values()]
+        self._roster.close()
+        running = self._roster.running()
         for transfer in running:
             transfer.cancel(exceptions.Stopped('the agent stops'))
         copied_s = until_s - within_s * _CLOSING_SHARE
@@ -211,36 +207,22 @@ class RbdStream:
 
     # -- how
 
-    def _sweep(self) -> None:
+    def _sweep(self, stores: frozenset[images.StoreId]) -> None:
         """Sweep, unless the last one is not over yet."""
         if self._sweeping.acquire(blocking=False):
             try:
-                sweeper.sweep(
-                    self._glance, self._fleet.clusters, self._is_running
-                )
+                clusters = {
+                    store: cluster
+                    for store, cluster in self._fleet.clusters.items()
+                    if store in stores
+                }
+                sweeper.sweep(self._glance, clusters, self._is_running)
             finally:
                 self._sweeping.release()
 
-    def _using(self) -> frozenset[images.ImageId]:
-        """Name the images that a transfer is, or may soon be, at work on."""
-        with self._lock:
-            return frozenset(self._running.keys() | self._starting)
-
-    def _reserve(self, image_id: images.ImageId) -> None:
-        """See that one transfer of an image is started at a time."""
-        with self._lock:
-            if self._is_stopping:
-                raise exceptions.Cancelled('the agent stops')
-            if image_id in self._starting | self._running.keys() | (
-                self._untaken
-            ):
-                raise exceptions.CopyInProgress(
-                    f'a transfer of image {image_id} is under way'
-                )
-            self._starting.add(image_id)
-
     def _begin(
         self,
+        run: rosters.Run,
         image: images.Image,
         stores: Sequence[images.StoreId],
         wishes: transfers.Wishes,
@@ -252,43 +234,39 @@ class RbdStream:
             self._fleet.targets(stores),
             self._glance,
             tuning,
+            run.turns,
+            self._link_rates,
             on_change=lambda: self._callbacks.wake(image.id),
             doubted=self._experience.doubted_sources(image.id),
         )
+        has_own_rate = wishes.rate_bytes_s is not None
         with self._lock:
-            if self._is_stopping:
-                raise exceptions.Cancelled('the agent stops')
-            self._running[image.id] = transfer
-            if wishes.rate_bytes_s is not None:
-                self._limited_by_policy.add(image.id)
-            elif tuning.rate_bytes_s != self._tuning.rate_bytes_s:
-                # It was changed this moment.
+            self._roster.begin(run, transfer, has_own_rate=has_own_rate)
+            if not has_own_rate:
+                # It may have been changed this moment.
                 transfer.set_rate(self._tuning.rate_bytes_s)
         threading.Thread(
-            target=self._run, args=[transfer], name='transfer', daemon=True
+            target=tracing.carried(self._run),
+            args=[run, transfer],
+            name='transfer',
+            daemon=True,
         ).start()
 
-    def _run(self, transfer: transferring.Transfer) -> None:
+    def _run(self, run: rosters.Run, transfer: transferring.Transfer) -> None:
         try:
             transfer.run()
         finally:
-            self._note_end(transfer)
+            self._note_end(run, transfer)
             self._callbacks.wake(transfer.image.id)
 
-    def _note_end(self, transfer: transferring.Transfer) -> None:
-        image_id = transfer.image.id
+    def _note_end(
+        self, run: rosters.Run, transfer: transferring.Transfer
+    ) -> None:
         report = transfer.report()
         if report.ended_s is None:
             report = dataclasses.replace(report, ended_s=time.time())
-        with self._lock:
-            del self._running[image_id]
-            self._limited_by_policy.discard(image_id)
-            self._ended[image_id] = report
-            self._ended.move_to_end(image_id)
-            self._untaken.add(image_id)
-            while len(self._ended) > _REMEMBERED:
-                self._untaken.discard(self._ended.popitem(last=False)[0])
-        self._fleet.close_unused(self._using())
+        self._roster.end(run, report)
+        self._fleet.close_unused(self._roster.live)
         self._learn(report)
 
     def _learn(self, report: transfers.Report) -> None:
@@ -317,5 +295,4 @@ class RbdStream:
         )
 
     def _is_running(self, image_id: images.ImageId) -> bool:
-        with self._lock:
-            return image_id in self._running
+        return any(run.image_id == image_id for run in self._roster.live)

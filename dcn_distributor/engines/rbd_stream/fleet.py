@@ -58,8 +58,8 @@ class Fleet:
         self._lock = threading.Lock()
         self._sites: dict[images.StoreId, sites.Site] = {}
         self._clusters: dict[images.StoreId, storage.Cluster] = {}
-        # Clusters of the past, and the images whose transfers may use them.
-        self._retired: list[tuple[storage.Cluster, Set[images.ImageId]]] = []
+        # Clusters of the past, and the transfers that may use them.
+        self._retired: list[tuple[storage.Cluster, Set[object]]] = []
 
     @property
     def clusters(self) -> Mapping[images.StoreId, storage.Cluster]:
@@ -67,12 +67,10 @@ class Fleet:
         with self._lock:
             return dict(self._clusters)
 
-    def set_sites(
-        self, all_sites: sites.Sites, using: Set[images.ImageId]
-    ) -> None:
+    def set_sites(self, all_sites: sites.Sites, using: Set[object]) -> None:
         """Go by these from now on, and have them checked.
 
-        What the transfers of the images `using` may work with stays open.
+        What the transfers `using` them may work with stays open.
         """
         with self._lock:
             before = self._sites, self._clusters
@@ -91,8 +89,8 @@ class Fleet:
         self._caretaker.set_sites(all_sites, clusters)
         self.close_unused(using)
 
-    def close_unused(self, using: Set[images.ImageId]) -> None:
-        """Close what is of the past, but for what these images may use."""
+    def close_unused(self, using: Set[object]) -> None:
+        """Close what is of the past, but for what these transfers may use."""
         with self._lock:
             left = [(c, users & using) for c, users in self._retired]
             self._retired = [(c, users) for c, users in left if users]
@@ -135,7 +133,7 @@ class Fleet:
                 and site.name != sites.CENTRAL
             )
             has_failed = site.store in failed
-            return (is_unfit, has_failed, is_second, site.cost, site.name)
+            return (is_unfit, has_failed, is_second, site.link.cost, site.name)
 
         return [
             sourcing.Source(

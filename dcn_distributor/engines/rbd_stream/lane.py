@@ -29,6 +29,7 @@ from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import flight as flights
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import steps
 
 # A chunk that was written so often and never stays is given up.
@@ -54,6 +55,7 @@ class Lane:
     :param window_bytes: how much may be under way to the target; two
         thirds as much may be held besides
     :param far_bytes: how much may be under way to a target that is far
+    :param crossing: its way over the link of its site
     :param timeout_s: how long a write may take
     :param proves: whether what was written is computed over at rest
     :param zeros: as long as a chunk
@@ -63,6 +65,7 @@ class Lane:
         self,
         number: int,
         chunks: chunking.Chunks,
+        crossing: link_rates.Crossing,
         *,
         window_bytes: int,
         far_bytes: int,
@@ -85,6 +88,7 @@ class Lane:
         self.differing: list[int] = []
         self.damaged: list[int] = []
         self._chunks = chunks
+        self._crossing = crossing
         self._window_bytes = window_bytes
         self._ahead_bytes = int(window_bytes * _AHEAD)
         self._proves = proves
@@ -112,6 +116,11 @@ class Lane:
         self._due_from = 0
 
     # -- what the pipeline asks
+
+    @property
+    def link_wait_s(self) -> float:
+        """How long the last feed() found that its link keeps it waiting."""
+        return self._crossing.wait_s
 
     @property
     def is_filled(self) -> bool:
@@ -187,6 +196,11 @@ class Lane:
         if is_narrow:
             self._flight.begin_narrow()
 
+    def end(self) -> None:
+        """It needs nothing any more: filled, or lost."""
+        self.is_over = True
+        self._crossing.leave()
+
     def reserve(self, index: int) -> None:
         """A due chunk is going to be offered."""
         self._states[index] = _HELD
@@ -232,12 +246,15 @@ class Lane:
 
         One at a time, so that lanes share a rate in equal parts.
         """
+        self._crossing.wait_s = 0.0
         if not self.is_ready:
             return
         for index in [*self._offered]:
             if self._must_write(index):
                 length = self._chunks.length(index)
                 if bucket.wait_s(now) > 0 or not self._may_send(length):
+                    return
+                if not self._crossing.enter(length, now):
                     return
                 data, digest = self._offered.pop(index)
                 bucket.take(length)
@@ -250,6 +267,7 @@ class Lane:
         self, index: int, sent_bytes: int, now: float
     ) -> Iterator[steps.Step]:
         """A chunk is durable: have it proven."""
+        self._crossing.put_back(self._chunks.length(index) - sent_bytes)
         self._flight.end(index, now)
         self._free_room(index)
         self.sent_bytes += sent_bytes

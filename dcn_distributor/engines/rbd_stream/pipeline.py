@@ -42,7 +42,6 @@ bytes for each chunk.
 from array import array
 from collections.abc import Iterable
 from collections.abc import Sequence
-import dataclasses
 
 import xxhash
 
@@ -53,7 +52,9 @@ from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import flight as flights
 from dcn_distributor.engines.rbd_stream import hash_order
 from dcn_distributor.engines.rbd_stream import lane as lanes
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import patience
+from dcn_distributor.engines.rbd_stream import pipeline_rules
 from dcn_distributor.engines.rbd_stream import source_sums
 from dcn_distributor.engines.rbd_stream import steps
 
@@ -64,34 +65,12 @@ SUMS_AHEAD = 64
 _TICK_S = 0.001
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rules:
-    """How a pipeline works.
-
-    :ivar window_bytes: how much may be under way to each lane, and be held
-        for the hash
-    :ivar patience_s: how long the others wait for a slow lane
-    :ivar timeout_s: how long a read or write may take before it is lost
-    :ivar expected_hash: the hash to prove, hexadecimal, or None
-    :ivar proves: whether written chunks are computed over at rest
-    :ivar source_sums: whether the source's OSDs compute, which spares
-        reading what a target has already (unless a hash is to be proven)
-    :ivar reads_narrow: whether one chunk at a time is read at first
-    """
-
-    window_bytes: int
-    patience_s: float
-    timeout_s: float
-    expected_hash: str | None = None
-    proves: bool = True
-    source_sums: bool = False
-    reads_narrow: bool = False
-
-
 class Pipeline:
     """See the module.
 
-    :param lane_count: lanes are numbered from 0, and begin with lane_began()
+    :param bucket: the rate of the whole transfer
+    :param ways: those over the links, one for each lane: lanes are numbered
+        from 0, and begin with lane_began()
 
     :ivar chunks: what the image is cut into
     :ivar source_error: what was wrong with the source, if anything; that
@@ -101,25 +80,28 @@ class Pipeline:
     def __init__(
         self,
         chunks: chunking.Chunks,
-        lane_count: int,
-        rules: Rules,
+        rules: pipeline_rules.Rules,
         bucket: token_bucket.TokenBucket,
+        ways: link_rates.Crossings,
     ) -> None:
+        lane_count = len(ways.lanes)
         self.chunks = chunks
         self._rules = rules
         self._bucket = bucket
+        self._way_here = ways.source
         self._zeros = bytes(min(chunks.chunk_bytes, chunks.size_bytes))
         self.lanes = [
             lanes.Lane(
                 number,
                 chunks,
+                way,
                 window_bytes=rules.window_bytes,
                 far_bytes=flights.far_bytes(rules.window_bytes, lane_count),
                 timeout_s=rules.timeout_s,
                 proves=rules.proves,
                 zeros=self._zeros,
             )
-            for number in range(lane_count)
+            for number, way in enumerate(ways.lanes)
         ]
         self.read_bytes = 0
         self.source_error: exceptions.DistributorError | None = None
@@ -173,7 +155,7 @@ class Pipeline:
         """A target cannot be worked on any more."""
         lane = self.lanes[number]
         if not lane.is_over:
-            lane.is_over = True
+            lane.end()
             self._done.append(steps.Lost(number, error))
             for readers in self._readers.values():
                 readers.discard(number)
@@ -275,6 +257,7 @@ class Pipeline:
         self._leave_behind(now)
         while True:
             before = self._moved()
+            self._way_here.wait_s = 0.0
             self._read_on()
             for lane in sorted(self._live(), key=lambda x: x.taken_bytes):
                 self._done.extend(lane.scout())
@@ -285,7 +268,7 @@ class Pipeline:
                 break
         for lane in self._live():
             if lane.is_filled and self._is_proven:
-                lane.is_over = True
+                lane.end()
                 self._done.append(steps.Filled(lane.number))
         done, self._done = self._done, []
         return done, self._ask_again_s(now)
@@ -303,9 +286,12 @@ class Pipeline:
         waits = []
         if self._blockers:
             waits.append(self._patience.look_again_s)
-        rate_wait_s = self._bucket.wait_s(now)
-        if rate_wait_s > 0:
-            waits.append(max(rate_wait_s, _TICK_S))
+        rate_waits_s = [
+            self._bucket.wait_s(now),
+            self._way_here.wait_s,
+            *(lane.link_wait_s for lane in self._live()),
+        ]
+        waits += [max(wait, _TICK_S) for wait in rate_waits_s if wait > 0]
         return min(waits, default=None)
 
     # -- the main course
@@ -357,9 +343,16 @@ class Pipeline:
         return True
 
     def _may_read(self, index: int) -> bool:
-        """Tell whether a chunk can be had, be it that it is coming already."""
+        """Tell whether a chunk can be had, be it that it is coming already.
+
+        If so, it MUST be read.
+        """
+        if index in self._readers:
+            return True
         length = self.chunks.length(index)
-        return index in self._readers or self._reading.has_room(length)
+        return self._reading.has_room(length) and self._way_here.enter(
+            length, self._now
+        )
 
     def _read(self, index: int, takers: Iterable[lanes.Lane]) -> None:
         if index not in self._readers:

@@ -19,6 +19,8 @@ and each is read back.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import threading
 import urllib.parse
 
@@ -60,12 +62,43 @@ def location_url(fsid: str, pool: str, image_id: images.ImageId) -> str:
     return 'rbd://' + '/'.join(urllib.parse.quote(p, '') for p in parts)
 
 
-class Registration:
-    """Registers the copies of one image, whose lanes share this.
+class Turns:
+    """Has all that register copies of one image do so one at a time.
 
-    :ivar added: the stores whose location Glance has taken at least once,
-        or may have, as its answer was lost
-    :param cancelled: set when the transfer is called off
+    They wait for the lock of one and the same import, too.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: tuple[str, float] | None = None
+
+    def waited_s(self, import_task: str | None, now: float) -> float:
+        """Tell for how long this import was seen to hold the image's lock."""
+        if import_task is None:
+            self._holder = None
+            return 0.0
+        holder = self._holder
+        if holder is None or holder[0] != import_task:
+            holder = self._holder = (import_task, now)
+        return now - holder[1]
+
+    @contextlib.contextmanager
+    def turn(self, while_waiting: Callable[[], None]) -> Iterator[None]:
+        """Wait for one's turn; `while_waiting` may end that by raising."""
+        while not self._lock.acquire(timeout=_POLL_S):
+            while_waiting()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+class Registration:
+    """Registers one copy of an image.
+
+    :ivar was_added: whether Glance has taken its location at least once, or
+        may have, as its answer was lost
+    :param turns: those of all transfers of the image
     :param lock_wait_s: how long to wait for an import's lock
     :param clock: seconds of a steady clock
     :param wall_clock: seconds since the epoch, to compare with Glance's
@@ -75,7 +108,8 @@ class Registration:
         self,
         glance: ports.Images,
         image_id: images.ImageId,
-        cancelled: threading.Event,
+        store: images.StoreId,
+        turns: Turns,
         *,
         lock_wait_s: float,
         clock: Callable[[], float],
@@ -83,74 +117,75 @@ class Registration:
     ) -> None:
         self._glance = glance
         self._image_id = image_id
-        self._cancelled = cancelled
+        self._store = store
+        self._turns = turns
         self._lock_wait_s = lock_wait_s
         self._clock = clock
         self._wall_clock = wall_clock
-        self._one_at_a_time = threading.Lock()
-        self._locked_since_s: float | None = None
-        self.added: set[images.StoreId] = set()
+        self._is_called_off = threading.Event()
+        self._why = exceptions.Cancelled('the copy was called off')
+        self.was_added = False
 
-    def check(self, store: images.StoreId) -> images.Image:
+    def call_off(self, error: exceptions.Cancelled) -> None:
+        """Have no location added from now on; any thread may call it."""
+        self._why = error
+        self._is_called_off.set()
+
+    def check(self) -> images.Image:
         """Read the image, and see that its copy is still to be made.
 
-        Raises ImageNotFound, Cancelled if the image is no longer active or
-        the transfer is called off, and AlreadyPresent if the store has a
-        copy by now.
+        Raises ImageNotFound, Cancelled if the image is no longer active,
+        what the copy was called off with, and AlreadyPresent if the store has
+        a copy by now.
         """
         image = self._glance.get(self._image_id)
-        if self._cancelled.is_set():
-            raise exceptions.Cancelled('the copy was called off')
+        self._check_wanted()
         if not image.is_active:
             raise exceptions.Cancelled(
                 f'image {image.id} is {image.status}, no longer active'
             )
-        if store in image.stores:
+        if self._store in image.stores:
             raise exceptions.AlreadyPresent(
-                f'store {store} has image {image.id} by now'
+                f'store {self._store} has image {image.id} by now'
             )
         return image
 
-    def wait_until_free(self, store: images.StoreId) -> images.Image:
+    def wait_until_free(self) -> images.Image:
         """Wait until nobody imports the image; return it as it is then.
 
         Raises what check() raises, and ImportInProgress if an import works
         for this very store, or for too long.
         """
         while True:
-            image = self.check(store)
+            image = self.check()
+            waited_s = self._turns.waited_s(image.import_task, self._clock())
             if image.import_task is None:
-                self._locked_since_s = None
                 return image
-            # All lanes of the transfer wait for one and the same lock.
-            begun_s = self._locked_since_s or self._clock()
-            self._locked_since_s = begun_s
             if self._breaks_stale_lock(image):
                 continue
-            if store in image.importing_to:
+            if self._store in image.importing_to:
                 raise exceptions.ImportInProgress(
-                    f'Glance itself copies image {image.id} to {store} now'
+                    f'Glance itself copies image {image.id} to {self._store} '
+                    'now'
                 )
-            if self._clock() - begun_s > self._lock_wait_s:
+            if waited_s > self._lock_wait_s:
                 raise exceptions.ImportInProgress(
                     f'the import {image.import_task} holds the lock of image '
                     f'{image.id} for more than {self._lock_wait_s:.0f} s; its '
                     'location cannot be added before that ends'
                 )
-            self._cancelled.wait(_POLL_S)
+            self._is_called_off.wait(_POLL_S)
 
     def register(self, location: images.Location) -> None:
-        """Add a location, and see that it stays.
+        """Add the location, and see that it stays.
 
         Raises what wait_until_free() and ports.Images.add_location raise.
         """
-        store = location.store
-        assert store is not None
-        with self._one_at_a_time:
+        with self._turns.turn(self._check_wanted):
             for _ in range(_TRIES):
                 try:
-                    self.wait_until_free(store)
-                    self._add(location, store)
+                    self.wait_until_free()
+                    self._add(location)
                 except exceptions.AlreadyPresent:
                     if self._is_registered(location):
                         return
@@ -158,24 +193,26 @@ class Registration:
                 if self._is_registered(location):
                     return
         raise exceptions.ImportInProgress(
-            f'the location of image {self._image_id} in {store} was undone '
-            f'{_TRIES} times by others who changed the image meanwhile'
+            f'the location of image {self._image_id} in {self._store} was '
+            f'undone {_TRIES} times by others who changed the image meanwhile'
         )
 
-    def _add(self, location: images.Location, store: images.StoreId) -> None:
-        was_added = store in self.added
-        self.added.add(store)
+    def _check_wanted(self) -> None:
+        if self._is_called_off.is_set():
+            raise self._why
+
+    def _add(self, location: images.Location) -> None:
+        was_added, self.was_added = self.was_added, True
         try:
             self._glance.add_location(self._image_id, location)
         except _REFUSALS:
-            if not was_added:
-                self.added.discard(store)
+            self.was_added = was_added
             raise
 
     def _is_registered(self, location: images.Location) -> bool:
         image = self._glance.get(self._image_id)
         if image.locations is None:
-            return location.store in image.stores
+            return self._store in image.stores
         return any(known.url == location.url for known in image.locations)
 
     def _breaks_stale_lock(self, image: images.Image) -> bool:

@@ -74,8 +74,14 @@ class Target:
                 return self.cluster.open_copy(*arguments)
             if published.is_whole(image.size_bytes):
                 return Adopted(self.cluster.open_snapshot(image.id))
-            if not self.removes_orphans or published.has_watchers:
+            if not self.removes_orphans:
                 raise exceptions.OrphanInTheWay(f'{exc}. {_ADVICE}') from exc
+            if published.has_watchers:
+                # What a process that was killed had open is so for 30 s
+                # more (Ceph: osd_client_watch_timeout).
+                raise exceptions.CopyInProgress(
+                    f'{exc}, and somebody has it open'
+                ) from exc
         orphans.check(glance.get(image.id), self.location(image.id))
         self.cluster.remove_orphan(image.id)
         return self.cluster.open_copy(*arguments)

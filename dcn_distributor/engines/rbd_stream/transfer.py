@@ -12,6 +12,7 @@
 """One image on its way to some sites, from begin to end."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -30,8 +31,10 @@ from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import delivery as deliveries
 from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import meter as meters
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import pipeline_rules
 from dcn_distributor.engines.rbd_stream import registration
 from dcn_distributor.engines.rbd_stream import sources as sourcing
 from dcn_distributor.engines.rbd_stream import targets as targeting
@@ -46,6 +49,7 @@ class Transfer:
     """See the module. run() is for one thread, all else for any.
 
     :param sources: where to read, the first that can be opened
+    :param turns: those of all transfers of the image
     :param doubted: stores among them whose copy was read before, and was
         not the image
     :param on_change: called when a delivery has ended, and at the end
@@ -58,17 +62,18 @@ class Transfer:
         targets: Sequence[targeting.Target],
         glance: ports.Images,
         tuning: transfers.Tuning,
+        turns: registration.Turns,
+        rates: link_rates.LinkRates,
         *,
         on_change: Callable[[], None],
         doubted: frozenset[images.StoreId] = frozenset(),
     ) -> None:
         self.image = image
-        self.stores = frozenset(target.store for target in targets)
         self._sources = sources
         self._doubted = doubted
         self._tuning = tuning
         self._on_change = on_change
-        self._cancelled = threading.Event()
+        self._link_rates = rates
         self._bucket = token_bucket.TokenBucket(tuning.rate_bytes_s)
         self._started_s = time.time()
         self._ended_s: float | None = None
@@ -82,20 +87,20 @@ class Transfer:
         self._object_bytes: dict[int, int] = {}
         self._object_names: dict[int, Callable[[int], str]] = {}
         self._early: list[Callable[[drives.Drive], None]] = []
-        registrations = registration.Registration(
-            glance,
-            image.id,
-            self._cancelled,
-            lock_wait_s=_LOCK_WAIT_S,
-            clock=time.monotonic,
-            wall_clock=time.time,
-        )
         self._deliveries = [
             deliveries.Delivery(
                 image,
                 target,
                 glance,
-                registrations,
+                registration.Registration(
+                    glance,
+                    image.id,
+                    target.store,
+                    turns,
+                    lock_wait_s=_LOCK_WAIT_S,
+                    clock=time.monotonic,
+                    wall_clock=time.time,
+                ),
                 ended=on_change,
                 clock=time.monotonic,
             )
@@ -110,12 +115,27 @@ class Transfer:
         """True if every delivery has ended."""
         return all(d.phase.is_end for d in self._deliveries)
 
+    @property
+    def live_stores(self) -> frozenset[images.StoreId]:
+        """Where its deliveries have not ended."""
+        return frozenset(
+            d.target.store for d in self._deliveries if not d.phase.is_end
+        )
+
     def cancel(self, error: exceptions.Cancelled) -> None:
         """Call it off; what is being published may still be finished."""
-        self._cancelled.set()
+        self.break_off(self.live_stores, error)
+
+    def break_off(
+        self, stores: Collection[images.StoreId], error: exceptions.Cancelled
+    ) -> None:
+        """Call off what goes to some stores; the others go on."""
         with self._state:
             is_driving = self._drive is not None
         for number, delivery in enumerate(self._deliveries):
+            if delivery.target.store not in stores or delivery.phase.is_end:
+                continue
+            delivery.call_off(error)
             self._when_driving(_failing(number, error))
             if not is_driving:
                 delivery.give_up(error)
@@ -127,6 +147,10 @@ class Transfer:
             self._bucket.set_rate(rate_bytes_s, time.monotonic())
 
         self._when_driving(lambda drive: drive.tell(change))
+
+    def note_link_rates(self) -> None:
+        """Look at once how long links keep it waiting: that has changed."""
+        self._when_driving(lambda drive: drive.tell(lambda: None))
 
     def join(self, within_s: float) -> bool:
         """Wait for the end of all deliveries; False if not in time."""
@@ -178,8 +202,11 @@ class Transfer:
         self._on_change()
 
     def _copy(self, source: sourcing.Opened) -> None:
+        ways = self._link_rates.crossings(
+            source.store, [d.target.store for d in self._deliveries]
+        )
         try:
-            drive = self._build(source)
+            drive = self._build(source, ways)
             with self._state:
                 self._drive = drive
                 early, self._early = self._early, []
@@ -191,8 +218,12 @@ class Transfer:
         except Exception as exc:
             LOG.exception('image=%s: a bug in rbd-stream', self.image.id)
             self._give_up(exceptions.TemporaryError(f'a bug: {exc!r}'))
+        finally:
+            ways.leave()
 
-    def _build(self, opened: sourcing.Opened) -> drives.Drive:
+    def _build(
+        self, opened: sourcing.Opened, ways: link_rates.Crossings
+    ) -> drives.Drive:
         source = opened.readable
         chunk_bytes = min(
             self._tuning.chunk_bytes,
@@ -206,7 +237,7 @@ class Transfer:
         except exceptions.DistributorError as exc:
             raise self._blame(opened.store, exc) from exc
         hash_algo = self._hash_algo()
-        rules = pipelines.Rules(
+        rules = pipeline_rules.Rules(
             window_bytes=max(self._tuning.window_bytes, chunk_bytes),
             patience_s=self._tuning.patience_s,
             timeout_s=self._tuning.timeout_s,
@@ -215,9 +246,7 @@ class Transfer:
             source_sums=source.checksum_obstacle is None,
             reads_narrow=opened.begins_narrow,
         )
-        self._pipeline = pipelines.Pipeline(
-            chunks, len(self._deliveries), rules, self._bucket
-        )
+        self._pipeline = pipelines.Pipeline(chunks, rules, self._bucket, ways)
         return drives.Drive(
             chunks,
             self._pipeline,

@@ -33,8 +33,10 @@ from dcn_distributor.core import transfers
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import drive as drives
 from dcn_distributor.engines.rbd_stream import inspected
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import narrowing
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import pipeline_rules
 from dcn_distributor.engines.rbd_stream import sources
 
 _UnderWay = tuple[Sequence[sites.SiteName], pipelines.Pipeline]
@@ -224,8 +226,7 @@ class Verification:
         )
         pipeline = pipelines.Pipeline(
             chunks,
-            len(copies),
-            pipelines.Rules(
+            pipeline_rules.Rules(
                 window_bytes=self._tuning.window_bytes,
                 patience_s=self._tuning.patience_s,
                 timeout_s=self._tuning.timeout_s,
@@ -234,6 +235,7 @@ class Verification:
                 source_sums=source.checksum_obstacle is None,
             ),
             token_bucket.TokenBucket(self._tuning.rate_bytes_s),
+            link_rates.unlimited(len(copies)),
         )
         self._pipeline = pipeline
         self._under_way = names, pipeline

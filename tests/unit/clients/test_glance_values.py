@@ -80,6 +80,7 @@ def test_every_attribute_finds_its_place() -> None:
         locations=(
             core_images.Location('rbd://x/y/z/snap', core_images.StoreId('a')),
         ),
+        created_at_s=1795298400.0,
     )
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import pytest
 
 from dcn_distributor.clients.bus import notifications
+from tests.fakes import clock as clocks
 
 IMAGE = 'b2173dd3-7ad6-4362-baa6-a68bce3565cb'
 
@@ -29,12 +30,19 @@ class Heard:
     def __init__(self):
         self.images = []
         self.counts = notifications.Counts()
-        self._hints = notifications.Hints(self.images.append, self.counts)
+        self.notes = []
+        self._hints = notifications.Hints(
+            self.images.append,
+            self.counts,
+            lambda *note: self.notes.append(note),
+        )
 
-    def take(self, event_type, payload, priority='info'):
+    def take(
+        self, event_type, payload, priority='info', asked=None, metadata=None
+    ):
         """Deliver one event as oslo.messaging does."""
         getattr(self._hints, priority)(
-            {}, 'image.localhost', event_type, payload, {}
+            asked, 'image.localhost', event_type, payload, metadata
         )
         return self
 
@@ -48,6 +56,66 @@ def test_an_event_of_an_image_names_it(event_type):
 
     assert heard.images == [IMAGE]
     assert heard.counts[notifications.HANDLED] == 1
+
+
+@pytest.mark.parametrize(
+    ('asked', 'metadata', 'note'),
+    [
+        pytest.param(
+            {},
+            {'message_id': 'b2-17', 'timestamp': '2026-11-21 22:00:00.5'},
+            ('b2-17', 1795298400.5),
+            id='as Glance sends it',
+        ),
+        pytest.param(
+            {'request_id': 'req-1'},
+            {'message_id': 'b2-17', 'timestamp': '2026-11-21 22:00:00'},
+            ('req-1', 1795298400.0),
+            id='with the id of a request',
+        ),
+        pytest.param(
+            {'request_id': 'a\nforged line'},
+            {'message_id': 'b2-17', 'timestamp': 'noon'},
+            ('b2-17', None),
+            id='with what may not be logged',
+        ),
+    ],
+)
+def test_an_event_leaves_a_trace(asked, metadata, note):
+    heard = Heard()
+
+    heard.take('image.update', {'id': IMAGE}, asked=asked, metadata=metadata)
+
+    assert heard.notes == [(IMAGE, *note)]
+
+
+@pytest.mark.parametrize('metadata', [{}, None, {'message_id': 7}])
+def test_an_event_without_an_id_gets_one(metadata):
+    heard = Heard()
+
+    heard.take('image.update', {'id': IMAGE}, asked=None, metadata=metadata)
+
+    ((_, trace, happened_s),) = heard.notes
+    assert trace.startswith('req-')
+    assert happened_s is None
+
+
+def test_events_are_counted_by_types_that_are_known():
+    heard = Heard()
+
+    heard.take('image.update', {'id': IMAGE})
+    heard.take('image.delete', {})
+    heard.take('any.type\u2028whatever', {})
+    heard.take(['no text'], {})
+
+    by_type = heard.counts.by_type()
+    assert {key: n for key, n in by_type.items() if n} == {
+        ('image.update', 'handled'): 1,
+        ('image.delete', 'malformed'): 1,
+        ('other', 'ignored'): 1,
+        ('other', 'malformed'): 1,
+    }
+    assert len(by_type) == 15
 
 
 @pytest.mark.parametrize(
@@ -169,3 +237,19 @@ def test_what_oslo_messaging_cannot_read_is_counted_not_shouted(caplog):
     shouted = [r.getMessage() for r in caplog.records if r.levelno >= 30]
     assert shouted == ['The broker is gone']
     assert sys.exc_info() == (None, None, None)
+
+
+def test_a_short_loss_of_the_bus_is_none():
+    clock = clocks.Clock()
+    lost: list[bool] = []
+    hearing = notifications.Hearing(lambda: 'lost' if lost else None, clock)
+    lost = [True]
+
+    assert hearing.is_good()
+    clock.advance(4.0)
+    assert hearing.is_good()
+    clock.advance(2.0)
+    assert not hearing.is_good()
+
+    lost = []
+    assert hearing.is_good()

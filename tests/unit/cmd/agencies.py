@@ -35,10 +35,10 @@ from dcn_distributor.core import matching
 from dcn_distributor.core import policies
 from dcn_distributor.core import transfers
 from dcn_distributor.service import answers
-from dcn_distributor.service import parts
 from tests.unit.service import world as worlds
 
 NO_ANSWER_S = 3.0
+HOST = 'ctl-0'
 
 _NO_IMAGE = matching.Block((matching.OneOf('visibility', ('shared',)),))
 
@@ -65,7 +65,7 @@ class Agency:
         self.is_away = False
         self.copies = 0
         self._begun_s = self.world.clock()
-        self._command = type(
+        self.command = type(
             'Copy',
             (copy.Copy,),
             {
@@ -79,7 +79,7 @@ class Agency:
         """Run the command; return the exit code, stdout and stderr."""
         self._begun_s = self.world.clock()
         application = cli.Cli()
-        application.command_manager.add_command('run', self._command)
+        application.command_manager.add_command('run', self.command)
         with _logging_elsewhere():
             code = application.run(['run', *argv])
         told = self._read()
@@ -116,6 +116,10 @@ class Agency:
         """See clients.bus.control.Agent."""
         return self._answers().transfers()
 
+    def who(self) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        return self._answers().who()
+
     def copy(
         self, image_id: Any, site_names: Sequence[str], engine: str | None
     ) -> dict[str, Any]:
@@ -129,19 +133,15 @@ class Agency:
             self.world.run(NO_ANSWER_S)
             raise exceptions.BusUnavailable('no agent answered within 3 s')
         world = self.world
-        made = parts.Parts(
-            world.glance,
-            world.streams if world.options is not None else None,
-            types.SimpleNamespace(add_first=world.hint),
-            world.ledger,
-            world.rule_book,
-            world.order_book,
-            world.reconciler,
-            types.SimpleNamespace(looks=0),
-            None,
-            None,
+        has_streams = world.options is not None
+        made = world.parts(
+            types.SimpleNamespace(
+                pauses=world.pauses,
+                words=tuple(world.pauses.words.values()),
+            ),
+            world.streams if has_streams else None,
         )
-        return answers.Answers(made, dict)
+        return answers.Answers(made, HOST, world.clock, dict, lambda: None)
 
     def _open_world(self, application: cli.Cli) -> app.World:
         world = self.world

@@ -24,6 +24,7 @@ from dcn_distributor.core import policies
 from dcn_distributor.core import sites
 from dcn_distributor.core import transfer_messages
 from dcn_distributor.core import transfers
+from dcn_distributor.core import transitions
 from tests.fakes import clusters
 from tests.fakes import glance
 from tests.unit.engines.rbd_stream import clouds
@@ -44,7 +45,14 @@ class Agent:
         self.verified: dict[str, list[str]] = {}
         self.obstacles: dict[str, list[str]] = {}
         self.reports: list[transfers.Report] = []
+        self.orders: dict[str, Any] = {}
+        self.links: dict[str, Any] = {}
+        self.roster: dict[str, Any] = {'members': ['ctl-0'], 'problem': None}
+        self.silent: list[str] = []
+        self.words: dict[tuple[str, str], dict[str, Any]] = {}
+        self.refusal: str | None = None
         self.told_routes: dict[str, dict[str, Any]] = {}
+        self.told_timeline = transitions.Timeline(since_s={'ctl-0': NOW_S})
         self.is_old = False
         self.is_away = False
         self.asked: list[tuple[str, ...]] = []
@@ -53,7 +61,12 @@ class Agent:
         """See clients.bus.control.Agent."""
         self._answer()
         self.asked.append(tuple(image_ids))
-        return {'host': 'ctl-0', 'looking_at': len(image_ids) or None}
+        looking_at = len(image_ids) or None
+        return {
+            'host': 'ctl-0',
+            'looking_at': looking_at,
+            'silent': self.silent,
+        }
 
     def remembered(self) -> dict[str, Any]:
         """See clients.bus.control.Agent."""
@@ -64,6 +77,9 @@ class Agent:
             'troubles': self.troubles,
             'verified': self.verified,
             'obstacles': self.obstacles,
+            'orders': self.orders,
+            'links': self.links,
+            'pauses': self._resting(),
         }
 
     def transfers(self) -> dict[str, Any]:
@@ -79,11 +95,51 @@ class Agent:
         self._answer(is_new=True)
         return {'host': 'ctl-0', 'routes': self.told_routes}
 
+    def timeline(self, image_id: images.ImageId) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer(is_new=True)
+        return {'host': 'ctl-0', **transitions.plain(self.told_timeline)}
+
+    def who(self) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer(is_new=True)
+        return {
+            'host': 'ctl-0',
+            'sites': {},
+            **self.roster,
+            'pauses': self._resting(),
+            'silent': self.silent,
+        }
+
+    def rest(
+        self, kind: str, name: str, rests: bool, by: str, why: str
+    ) -> dict[str, Any]:
+        """See clients.bus.control.Agent."""
+        self._answer(is_new=True)
+        if self.refusal is not None:
+            return {'refused': self.refusal, 'is_new': False, 'word': None}
+        known = self.words.get((kind, name))
+        is_new = rests != (known is not None and known['rests'])
+        if is_new:
+            known = {
+                'kind': kind,
+                'name': name,
+                'rests': rests,
+                'by': by,
+                'at_s': NOW_S,
+                'why': why,
+            }
+            self.words[kind, name] = known
+        return {'refused': None, 'is_new': is_new, 'word': known}
+
+    def _resting(self) -> list[dict[str, Any]]:
+        return [word for word in self.words.values() if word['rests']]
+
     def _answer(self, *, is_new: bool = False) -> None:
         if self.is_away:
             raise exceptions.BusUnavailable('no agent answered within 3 s')
         if is_new and self.is_old:
-            raise exceptions.BusUnavailable('the agent is too old for that')
+            raise exceptions.AgentTooOld('the agent is too old for that')
 
 
 class Desk:
@@ -91,6 +147,7 @@ class Desk:
 
     :param command: the class of the command.
     :param read: returns what was written to stdout and stderr since.
+    :ivar command: the class, which opens the world of the desk.
     :param cloud: one whose sites have clusters, in place of `site_count`
         without.
     """
@@ -105,6 +162,7 @@ class Desk:
         self._read = read
         self._cloud = cloud
         self.agent = Agent()
+        self.now_s = NOW_S
         names = [f'dcn{n}' for n in range(site_count)]
         self.glance = (
             glance.FakeGlance(['central', *names], lambda: NOW_S)
@@ -116,7 +174,7 @@ class Desk:
             if cloud is None
             else cloud.all_sites()
         )
-        self._command = type(
+        self.command = type(
             command.__name__,
             (command,),
             {'open_world': staticmethod(self._open_world)},
@@ -142,7 +200,7 @@ class Desk:
     def run(self, *argv: str) -> tuple[int, str, str]:
         """Run it; return the exit code, stdout and stderr."""
         application = cli.Cli()
-        application.command_manager.add_command('run', self._command)
+        application.command_manager.add_command('run', self.command)
         code = application.run(['run', *argv])
         told = self._read()
         return code, told.out, told.err
@@ -152,7 +210,7 @@ class Desk:
             self.glance,
             self.rules,
             self.agent,
-            lambda: NOW_S,
+            lambda: self.now_s,
             transfers.Tuning(
                 chunk_bytes=clouds.CHUNK, window_bytes=4 * clouds.CHUNK
             ),

@@ -13,16 +13,20 @@
 
 import os
 from pathlib import Path
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 
 import pytest
 
 from tests import waiting
 
+OFF = '[metrics]\nport = 0\n'
 SITES = 'version: 1\ncentral: {store: central}\nsites: {dcn0: {}}\n'
 POLICIES = 'version: 1\npolicies: {all: {match: {}, sites: all}}\n'
 
@@ -30,7 +34,7 @@ POLICIES = 'version: 1\npolicies: {all: {match: {}, sites: all}}\n'
 class Process:
     """An agent of its own, with its log; nothing answers unless told."""
 
-    def __init__(self, directory, transport_url, glance, grace):
+    def __init__(self, directory, transport_url, glance, grace, more):
         self.conf_file = directory / 'agent.conf'
         self.log_file = directory / 'agent.log'
         (directory / 'sites.yaml').write_text(SITES)
@@ -45,6 +49,7 @@ class Process:
             '[glance]\n'
             'auth_type = none\n'
             f'endpoint_override = {glance}\n'
+            f'{more}'
         )
         with self.log_file.open('wb') as log:
             self.popen = subprocess.Popen(
@@ -84,14 +89,25 @@ class Process:
 def start(tmp_path):
     started = []
 
-    def start(transport_url='fake://', glance='http://127.0.0.1:1', grace='5'):
-        started.append(Process(tmp_path, transport_url, glance, grace))
+    def start(
+        transport_url='fake://',
+        glance='http://127.0.0.1:1',
+        grace='5',
+        more=OFF,
+    ):
+        started.append(Process(tmp_path, transport_url, glance, grace, more))
         return started[-1]
 
     yield start
     for process in started:
         process.popen.kill()
         process.popen.wait(30)
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        return server.getsockname()[1]
 
 
 @pytest.fixture
@@ -154,6 +170,96 @@ def test_a_worker_started_anew_goes_by_what_was_last_in_order(start):
         'a new worker works', lambda: agent.log.count('Agent started') == 2
     )
     assert agent.log.count(limit) == 3  # The second SIGHUP told it, too.
+    assert agent.stop() == 0
+    assert 'Traceback' not in agent.log
+
+
+def test_sigusr2_has_a_report_written_and_work_goes_on(start):
+    agent = start('fake://user:sesame@host/', more=f'password = sesame\n{OFF}')
+    agent.wait_for('Agent started')
+    (worker,) = agent.workers
+
+    for number, pid in enumerate((worker, agent.popen.pid), start=1):
+        os.kill(pid, signal.SIGUSR2)
+        waiting.until(
+            'the report',
+            lambda number=number: (
+                agent.log.count('Configuration') == number
+                and 'sites_file = ' in agent.log.rpartition('Configuration')[2]
+            ),
+        )
+
+    assert agent.workers == [worker]
+    assert 'sesame' not in agent.log
+    assert 'transport_url = ***' in agent.log
+    for title in ('Queue', 'Under way', 'Troubles', 'Threads', 'Process'):
+        assert re.search(rf'^==== +{title} +====$', agent.log, re.M), title
+    assert agent.stop() == 0
+    assert 'Traceback' not in agent.log
+
+
+def test_a_report_goes_to_a_file_that_only_its_user_reads(start, tmp_path):
+    agent = start(more=f'{OFF}[oslo_reports]\nlog_dir = {tmp_path}\n')
+    agent.wait_for('Agent started')
+
+    agent.popen.send_signal(signal.SIGUSR2)
+
+    agent.wait_for('A report was written to')
+    (report,) = tmp_path.glob('dcn-distributor-agent_gurumeditation_*')
+    assert report.stat().st_mode & 0o777 == 0o600
+    assert 'Configuration' in report.read_text()
+    assert agent.stop() == 0
+
+
+def get(port, path):
+    """Ask an agent; give the status and what it says."""
+    try:
+        with urllib.request.urlopen(
+            f'http://127.0.0.1:{port}{path}', timeout=10
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode()
+
+
+def test_machines_can_ask_how_it_is(start, free_port):
+    agent = start(more=f'[metrics]\nport = {free_port}\n')
+    agent.wait_for('Metrics at')
+    agent.wait_for('Resync broken off')
+
+    assert get(free_port, '/healthz')[0] == 200
+    status, told = waiting.until(
+        'the bus is listened to',
+        lambda: (
+            answer
+            if 'bus: ok' in (answer := get(free_port, '/readyz'))[1]
+            else None
+        ),
+    )
+    assert status == 503
+    lines = told.splitlines()
+    assert lines[0].startswith('work: ok: ')
+    assert lines[1] == 'resync: failed: not yet: all images were looked at'
+    assert lines[2] == 'bus: ok: notifications are listened to'
+    assert lines[3].startswith('glance: failed: ')
+    status, told = get(free_port, '/metrics')
+    assert status == 200
+    assert 'dcn_distributor_site_reachable{site="dcn0"} 1.0' in told
+    assert agent.stop() == 0
+
+
+def test_a_port_that_is_taken_keeps_nobody_from_work(start, free_port):
+    with socket.create_server(('127.0.0.1', free_port)):
+        agent = start(
+            more=f'[metrics]\nport = {free_port}\n'
+            '[agent]\nretry_first = 0.1\nretry_max = 1\n'
+        )
+        agent.wait_for('cannot be listened at: Address already in use')
+        agent.wait_for('Agent started')
+
+    agent.wait_for('Metrics at')
+    assert get(free_port, '/healthz')[0] == 200
     assert agent.stop() == 0
     assert 'Traceback' not in agent.log
 

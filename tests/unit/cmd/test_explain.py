@@ -100,6 +100,8 @@ def test_json_has_all_of_it(desk):
         'wanted_by': ['all-public'],
         'denied_by': [],
         'excluded_by': [],
+        'tolerates': [],
+        'deadline_s': None,
         'transfer': {},
         'state': 'absent',
         'reason': 'no import yet',

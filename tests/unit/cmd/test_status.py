@@ -21,6 +21,7 @@ import yaml
 from dcn_distributor import exceptions
 from dcn_distributor.cmd import status
 from dcn_distributor.core import transfers
+from dcn_distributor.core import transitions
 from tests.unit.cmd import desk as desks
 
 EVIL = 'a\n\x1b[31mb\u202e$(reboot)/'
@@ -294,6 +295,7 @@ def test_records_are_complete(desk):
             'rate_bytes_s': None,
             'eta_s': None,
             'obstacles': [],
+            'timeline': None,
         }
         for site, state, reason in [
             (
@@ -487,3 +489,146 @@ def test_an_agent_of_the_first_release_is_still_of_use(desk):
     assert 'FAILED' in out
     assert 'no space' in out
     assert err.startswith('Streams are not shown')
+
+
+# -- what happened
+
+
+def entry(at_s, state='copying', **attributes):
+    values = {
+        'host': 'ctl-0',
+        'at_s': at_s,
+        'state': state,
+        'engine': 'rbd-stream',
+        'seconds': 2.0,
+        'reason': 'because',
+        'attempt': 1,
+        'error': None,
+        'trace': 'req-7',
+        'sent_bytes': None,
+        **attributes,
+    }
+    return transitions.Entry(**values)
+
+
+def happened(desk, **entries):
+    """Have the agents tell what happened at sites."""
+    desk.agent.told_timeline = transitions.Timeline(
+        entries, {'ctl-0': desks.NOW_S - 100}
+    )
+
+
+def test_what_happened_to_the_only_image_named_is_told_newest_last(desk):
+    everywhere(desk)
+    now_s = desks.NOW_S
+    happened(
+        desk,
+        dcn0=(
+            entry(now_s - 9, 'failed', error='failed', reason='no\x1b[31m'),
+            entry(now_s - 5, 'copying', attempt=2),
+            entry(now_s - 3, 'verified', attempt=2, sent_bytes=2**20),
+        ),
+        dcn1=(entry(now_s - 7),),
+    )
+
+    code, out, err = desk.run('cirros')
+
+    assert (code, err) == (0, '')
+    head, *lines = out.partition('Timeline, ')[2].splitlines()[:5]
+    assert head.startswith('as seen by ctl-0 since ')
+    assert [line.split()[1:3] for line in lines] == [
+        ['dcn0', 'FAILED'],
+        ['dcn1', 'copying'],
+        ['dcn0', 'copying'],
+        ['dcn0', 'verified'],
+    ]
+    assert r'no\x1b[31m' in lines[0]
+    assert 'try 2  ' in lines[2]
+    assert 'try 2 2.0 s  1 MiB sent  because' in lines[3]
+
+
+def test_that_nothing_was_seen_is_told_with_the_time_since(desk):
+    everywhere(desk)
+
+    out = desk.run('cirros')[1]
+
+    assert 'Timeline: nothing, as seen by ctl-0 since ' in out
+
+
+def test_a_timeline_keeps_to_the_sites_asked_for(desk):
+    everywhere(desk)
+    happened(desk, dcn0=(entry(1.0),), dcn1=(entry(2.0, reason='other'),))
+
+    out = desk.run('cirros', '--site', 'dcn0')[1]
+
+    assert 'because' in out
+    assert 'other' not in out
+
+
+def test_a_long_timeline_shows_its_end_and_all_with_long(desk):
+    everywhere(desk)
+    entries = [entry(float(n), reason=f'why {n};') for n in range(30)]
+    happened(desk, dcn0=tuple(entries))
+
+    short, long = desk.run('cirros')[1], desk.run('cirros', '--long')[1]
+
+    assert '10 before; --long shows all' in short
+    assert 'why 9;' not in short
+    assert 'why 10;' in short
+    assert 'why 0;' in long
+    assert 'before' not in long
+
+
+def test_what_the_agents_forgot_is_told(desk):
+    everywhere(desk)
+    desk.agent.told_timeline = transitions.Timeline(
+        {'dcn0': (entry(1.0),)}, {'ctl-0': 0.0}, {'dcn0': 3}
+    )
+
+    assert '3 earlier changes forgotten' in desk.run('cirros')[1]
+
+
+@pytest.mark.parametrize('argv', [[], ['cirros', 'rhel']])
+def test_of_several_images_no_timeline_is_asked_for(desk, argv):
+    everywhere(desk)
+    everywhere(desk, 'rhel')
+    happened(desk, dcn0=(entry(1.0),))
+
+    assert 'Timeline' not in desk.run(*argv)[1]
+
+
+def test_records_of_one_image_have_its_timeline(desk):
+    everywhere(desk)
+    happened(desk, dcn0=(entry(0.0, reason=EVIL),))
+
+    _, found = records(desk, 'cirros')
+    _, out, _ = desk.run('cirros', '-f', 'csv')
+
+    assert found[0]['timeline'] == [
+        {
+            'time': '1970-01-01T00:00:00Z',
+            'state': 'copying',
+            'engine': 'rbd-stream',
+            'seconds': 2.0,
+            'sent_bytes': None,
+            'attempt': 1,
+            'error': None,
+            'reason': EVIL,
+            'trace_id': 'req-7',
+            'agent': 'ctl-0',
+        }
+    ]
+    assert found[1]['timeline'] == []
+    assert '\x1b' not in out
+    assert '1970-01-01T00:00:00Z copying rbd-stream: a' in out
+
+
+def test_an_agent_that_keeps_no_timeline_is_still_of_use(desk):
+    everywhere(desk)
+    desk.agent.is_old = True
+
+    code, out, err = desk.run('cirros')
+
+    assert code == 0
+    assert 'The timeline is not shown: the agent is too old' in err
+    assert 'Timeline' not in out

@@ -11,6 +11,9 @@
 # under the License.
 """Options of oslo.config: what becomes of them, and what is refused."""
 
+from pathlib import Path
+import socket
+
 from oslo_config import cfg
 import pytest
 
@@ -51,6 +54,15 @@ def test_defaults_are_those_of_the_core(file):
     assert not settings.remove_orphans
 
 
+def test_state_is_kept_where_the_systemd_unit_provides_for_it(file):
+    unit = Path(__file__).parents[3] / 'etc/systemd'
+    text = (unit / 'dcn-distributor-agent.service').read_text()
+
+    provided = file.read('').state_dir.removeprefix('/var/lib/')
+
+    assert f'\nStateDirectory={provided}\n' in text
+
+
 def test_the_window_of_three_sites_fits_into_256_mib(file):
     assert 3 * file.read('').streaming.window_bytes < 256 << 20
 
@@ -89,6 +101,28 @@ def test_every_option_of_both_groups_has_its_place(file):
         timeout_s=30,
         transfers=5,
     )
+
+
+def test_agent_is_alone_and_called_as_its_host_unless_told_otherwise(file):
+    settings = file.read('')
+
+    assert settings.host == socket.gethostname()
+    assert settings.group.backend_url == ''
+
+
+def test_group_of_agents_has_its_place(file):
+    settings = file.read(
+        '[DEFAULT]\n'
+        'host = controller-1\n'
+        '[coordination]\n'
+        'backend_url = redis://:secret@127.0.0.1:6379\n'
+        'lease_timeout = 4.5\n'
+    )
+
+    assert settings.host == 'controller-1'
+    assert settings.group.backend_url == 'redis://:secret@127.0.0.1:6379'
+    assert settings.group.lease_timeout_s == 4.5
+    assert 'secret' not in repr(settings)
 
 
 def test_an_engine_named_twice_counts_once(file):
@@ -132,6 +166,8 @@ def test_an_engine_named_twice_counts_once(file):
         ('[rbd_stream]\nsource = dcn0\n', 'source'),
         ('[rbd_stream]\nconnections = 0\n', 'connections'),
         ('[rbd_stream]\ncluster_timeout = 0\n', 'cluster_timeout'),
+        ('[coordination]\nlease_timeout = 2\n', 'lease_timeout'),
+        ('[DEFAULT]\nhost =\n', "host: expected a name, found ''"),
     ],
 )
 def test_what_is_wrong_is_refused_in_words(file, content, expected):
@@ -155,7 +191,9 @@ def test_the_rate_is_read_again(file, before, after, rate_bytes_s):
     file.read(f'[rbd_stream]\n{before}')
     file.write(f'[rbd_stream]\n{after}')
 
-    assert configuration.reread_rate(file.conf) == rate_bytes_s
+    settings = configuration.reread(file.conf)
+
+    assert settings.streaming.rate_bytes_s == rate_bytes_s
 
 
 def test_a_broken_rate_is_refused_until_it_is_put_right(file):
@@ -163,10 +201,10 @@ def test_a_broken_rate_is_refused_until_it_is_put_right(file):
     file.write('[rbd_stream]\nrate = fast\n')
 
     with pytest.raises(exceptions.ConfigError, match='expected a rate'):
-        configuration.reread_rate(file.conf)
+        configuration.reread(file.conf)
     file.write('[rbd_stream]\nrate = 1Gbit\n')
 
-    assert configuration.reread_rate(file.conf) == 125e6
+    assert configuration.reread(file.conf).streaming.rate_bytes_s == 125e6
 
 
 def test_a_file_that_is_gone_is_refused(file):
@@ -174,13 +212,13 @@ def test_a_file_that_is_gone_is_refused(file):
     file.path.unlink()
 
     with pytest.raises(exceptions.ConfigError):
-        configuration.reread_rate(file.conf)
+        configuration.reread(file.conf)
 
 
 def test_other_options_stay_as_they_were_at_start(file):
     file.read('[rbd_stream]\nwindow = 64MiB\n')
     file.write('[rbd_stream]\nwindow = 8MiB\nrate = 1Gbit\n')
 
-    configuration.reread_rate(file.conf)
+    settings = configuration.reread(file.conf)
 
-    assert configuration.settings(file.conf).streaming.window_bytes == 64 << 20
+    assert settings.streaming.window_bytes == 64 << 20

@@ -276,6 +276,26 @@ def test_transfer_is_loaded(load):
     assert none.wishes == transfers.NO_WISHES
 
 
+def test_tolerated_taints_and_deadline_are_loaded(load):
+    [full, one, none] = load(
+        'version: 1\n'
+        'policies:\n'
+        '  a:\n'
+        '    match: {}\n'
+        '    sites: all\n'
+        '    tolerate: [maintenance, moving]\n'
+        '    when: {deadline: 90min}\n'
+        '  b: {match: {}, sites: all, tolerate: moving}\n'
+        '  c: {match: {}, sites: all}\n'
+    ).policies
+
+    assert full.tolerates == {'maintenance', 'moving'}
+    assert full.deadline_s == 5400
+    assert one.tolerates == {'moving'}
+    assert none.tolerates == frozenset()
+    assert none.deadline_s is None
+
+
 def test_empty_match_holds_for_every_image(load):
     [decision, *_] = load(matching('{}')).decide(fake_images.image()).wanted
 
@@ -304,7 +324,8 @@ def test_empty_match_holds_for_every_image(load):
         pytest.param(
             policy('match: {}\nsites: all\nprioritty: 1\n'),
             "6:5: unknown key 'prioritty'; did you mean 'priority'? (known "
-            'here: match, sites, exclude, deny, priority, transfer)',
+            'here: match, sites, exclude, deny, priority, transfer, tolerate, '
+            'when)',
             id='unknown key of a policy',
         ),
         pytest.param(
@@ -504,6 +525,47 @@ def test_empty_match_holds_for_every_image(load):
             '6:15: a deny policy sends nothing anywhere, so it has no '
             'transfer',
             id='transfer of a deny policy',
+        ),
+        pytest.param(
+            policy(
+                'match: {}\nsites: all\ntolerate: [maintenance]\ndeny: true\n'
+            ),
+            '6:15: a deny policy sends nothing anywhere, so it has no '
+            'tolerate',
+            id='taints that a deny policy tolerates',
+        ),
+        pytest.param(
+            policy(
+                'match: {}\nsites: all\ndeny: true\nwhen: {deadline: 1h}\n'
+            ),
+            '7:11: a deny policy sends nothing anywhere, so it has no when',
+            id='deadline of a deny policy',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntolerate: [a b]\n'),
+            "6:16: 'a b' is no name for a taint",
+            id='no key of a taint',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ntolerate: []\n'),
+            '6:15: expected at least one value, found none',
+            id='nothing is tolerated',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\nwhen: {}\n'),
+            "6:5: key 'deadline' is missing",
+            id='when without a deadline',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\nwhen: {deadline: 6}\n'),
+            '6:23: expected a unit of time, one of s, min, h, d, w, found '
+            'none',
+            id='deadline without a unit',
+        ),
+        pytest.param(
+            policy('match: {}\nsites: all\ndeadline: 6h\n'),
+            "6:5: unknown key 'deadline'; it stands in 'when' (known here:",
+            id='deadline outside of when',
         ),
         pytest.param(
             'version: 1\npolicies: {"a b": {match: {}, sites: all}}\n',

@@ -12,11 +12,13 @@
 """sites.yaml: what it says, and everything that can be wrong in it."""
 
 import pathlib
+import re
 
 import pytest
 
 from dcn_distributor import exceptions
 from dcn_distributor.conf import sites
+from dcn_distributor.core import links
 from dcn_distributor.core import sites as core_sites
 
 SAMPLES = pathlib.Path(__file__).parents[3] / 'etc' / 'dcn_distributor'
@@ -54,6 +56,18 @@ def test_sample_is_loaded():
         ('dcn0', 'dcn0'),
         ('dcn1', 'dcn1'),
     ]
+
+
+def test_what_is_commented_out_in_the_sample_can_be_used(tmp_path):
+    path = tmp_path / 'sites.yaml'
+    sample = (SAMPLES / 'sites.yaml.sample').read_text()
+    options = re.compile(r'^( +)#(windows|taints| +-)', re.MULTILINE)
+    path.write_text(options.sub(r'\1\2', sample))
+
+    near, far = sites.load(str(path))
+
+    assert [len(site.link.windows) for site in (near, far)] == [2, 0]
+    assert [len(site.taints) for site in (near, far)] == [1, 0]
 
 
 def test_store_is_by_default_called_as_the_site_is(load):
@@ -94,7 +108,11 @@ def test_clusters_and_links_are_loaded_with_their_defaults(load):
     )
     assert near.cluster == core_sites.Cluster('/a/b.conf', 'u', 'p', FSID)
     assert far.cluster is None
-    assert [s.cost for s in (central, near, far)] == [0, 2.5, 10]
+    assert [s.link for s in (central, near, far)] == [
+        links.Link('central', 0),
+        links.Link('near', 2.5),
+        links.Link('far', 10),
+    ]
 
 
 def test_the_link_of_central_may_cost_something(load):
@@ -193,19 +211,19 @@ def test_there_may_be_no_sites(load):
         pytest.param(
             HEAD + 'sits: {}\nsites: {}\n',
             "3:1: unknown key 'sits'; did you mean 'sites'? (known here: "
-            'version, deploy, central, sites)',
+            'version, deploy, central, links, sites)',
             id='unknown key with a near-miss',
         ),
         pytest.param(
             HEAD + 'sites: {a: {label: {}}}\n',
             "3:13: unknown key 'label'; did you mean 'labels'? (known here: "
-            'store, labels, cluster, link, deploy)',
+            'store, labels, cluster, link, taints, deploy)',
             id='unknown key of a site',
         ),
         pytest.param(
             HEAD + 'sites: {store: {stor: x}}\n',
             "3:17: unknown key 'stor'; did you mean 'store'? (known here: "
-            'store, labels, cluster, link, deploy)',
+            'store, labels, cluster, link, taints, deploy)',
             id='unknown key of a site called as a key',
         ),
         pytest.param(

@@ -23,6 +23,7 @@ from dcn_distributor.core import selectors
 from dcn_distributor.core import sites
 from dcn_distributor.core import sizes
 from dcn_distributor.core import transfers
+from dcn_distributor.core import wishing
 from tests.fakes import images as fake_images
 
 
@@ -125,6 +126,11 @@ WISHES = st.just(transfers.NO_WISHES) | st.builds(
     verify=st.none() | st.sampled_from(transfers.Verify),
     rate_bytes_s=st.none() | st.sampled_from([1e6, 2e6]),
 )
+TOLERATED = st.frozensets(st.sampled_from(['maintenance', 'moving']))
+DEADLINES = st.none() | st.sampled_from([60.0, 3600.0])
+TERMS = st.just(wishing.NO_TERMS) | st.builds(
+    wishing.Terms, WISHES, TOLERATED, DEADLINES
+)
 
 
 def policies_named(names, deny=None):
@@ -138,6 +144,8 @@ def policies_named(names, deny=None):
         deny=st.booleans() if deny is None else st.just(deny),
         priority=st.integers(-1, 1),
         wishes=WISHES,
+        tolerates=TOLERATED,
+        deadline_s=DEADLINES,
     )
 
 

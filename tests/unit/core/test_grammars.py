@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from dcn_distributor.core import durations
 from dcn_distributor.core import globs
 from dcn_distributor.core import rates
 from dcn_distributor.core import selectors
@@ -310,10 +311,50 @@ def test_any_rate_is_shown_nearly_as_it_is(rate_bytes_s):
     assert shown == pytest.approx(rate_bytes_s, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ('written', 'duration_s'),
+    [
+        ('45s', 45),
+        ('90min', 5400),
+        ('6h', 21_600),
+        (' 1.5 h ', 5400),
+        ('2d', 172_800),
+        ('1w', 604_800),
+    ],
+)
+def test_duration_is_read_in_seconds(written, duration_s):
+    assert durations.parse(written) == duration_s
+
+
+@pytest.mark.parametrize(
+    ('written', 'offset', 'message'),
+    [
+        ('', 0, "expected a duration such as '6h', found ''"),
+        ('soon', 0, "expected a duration such as '6h', found 'soon'"),
+        ('-1h', 0, 'expected a duration'),
+        ('6', 1, 'one of s, min, h, d, w, found none'),
+        ('30m', 2, "found 'm'; did you mean 'min'?"),
+        ('6 hours', 2, "found 'hours'; did you mean 'h'?"),
+        ('6H', 1, "found 'H'; did you mean 'h'?"),
+        ('6y', 1, "one of s, min, h, d, w, found 'y'"),
+        ('0h', 0, "expected more than no time, found '0h'"),
+    ],
+)
+def test_malformed_duration_is_refused_where_it_is_wrong(
+    written, offset, message
+):
+    with pytest.raises(text.Malformed) as caught:
+        durations.parse(written)
+
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
 @given(st.text() | st.text('{}[],\\*.a1-<>=!() GiB', max_size=40))
 @pytest.mark.parametrize(
     'parse',
     [
+        durations.parse,
         globs.parse,
         rates.parse,
         sizes.parse,

@@ -89,10 +89,41 @@ def test_shared_placements_are_those_observed_one_by_one(memory, stores):
         for image in pair:
             task = TASK if image.import_task else None
             evidence = placements.Evidence(task, stores, memory, NOW)
-            assert made.row(image, task).cells == tuple(
+            row = made.row(image, task)
+            assert row.cells == tuple(
                 placements.observe(image, decision, evidence)
                 for decision in RULES.decide(image).by_site
             )
+            assert row.tally() == counted(row)
+
+
+def counted(row):
+    """Count a row's placements one by one."""
+    states = [cell.state for cell in row.cells]
+    telling = [
+        cell
+        for cell in row.cells
+        if cell.state
+        in (
+            placements.State.ABSENT,
+            placements.State.COPYING,
+            placements.State.FAILED,
+        )
+    ]
+    wanted = [cell.decision.wanted for cell in row.cells if cell.is_there]
+    copied = sum(cell.copied_bytes or 0 for cell in telling)
+    size_bytes = row.image.size_bytes
+    return matrix.Tally(
+        wanted=sum(wanted) + sum(cell.decision.wanted for cell in telling),
+        present=sum(wanted),
+        copying=states.count(placements.State.COPYING),
+        failed=states.count(placements.State.FAILED),
+        absent=states.count(placements.State.ABSENT),
+        extra=len(wanted) - sum(wanted),
+        bytes_left=max(0, (size_bytes or 0) * len(telling) - copied)
+        if size_bytes
+        else 0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@
 # under the License.
 """What an agent told is read, whatever its release."""
 
+import dataclasses
 import json
 
 from hypothesis import given
@@ -42,6 +43,13 @@ answers = st.dictionaries(
             'obstacles',
             'transfers',
             'routes',
+            'orders',
+            'links',
+            'pauses',
+            'members',
+            'problem',
+            'sites',
+            'silent',
         ]
     ),
     junk,
@@ -95,6 +103,26 @@ def test_of_streams_those_count_that_are_under_way():
     assert not memory.streams_of(IMAGE_ID)
 
 
+def test_streams_of_one_image_are_put_together():
+    [lane] = (x for x in a_report().lanes if x.store == 'dcn0')
+    other = dataclasses.replace(lane, store='dcn2', settled_bytes=5)
+    reports = [
+        a_report(),
+        dataclasses.replace(a_report(), source='dcn1', lanes=(other,)),
+        a_report(ended_s=NOW),
+    ]
+    wire = [transfer_messages.plain(report) for report in reports]
+
+    memory = memories.with_transfers(memories.NOTHING, {'transfers': wire})
+
+    streams = memory.streams_of(IMAGE_ID)
+    assert {store: one.source for store, one in streams.items()} == {
+        'dcn0': 'central',
+        'dcn2': 'dcn1',
+    }
+    assert streams['dcn2'].lane.settled_bytes == 5
+
+
 def test_routes_are_read():
     routes = memories.routes(
         {
@@ -114,6 +142,7 @@ def test_routes_are_read():
 @given(answers)
 def test_an_answer_of_another_release_does_no_harm(answer):
     memory = memories.with_transfers(memories.remembered(answer), answer)
+    memory = memories.with_roster(memory, answer)
     routes = memories.routes(answer)
 
     assert isinstance(memory.host, str)

@@ -15,18 +15,25 @@ import dataclasses
 
 from hypothesis import given
 from hypothesis import strategies as st
+import pytest
 
+from dcn_distributor.core import gates
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import links
 from dcn_distributor.core import load as loads
 from dcn_distributor.core import planner
 from dcn_distributor.core import retry
+from dcn_distributor.core import rooms
 from dcn_distributor.core import routes
 from dcn_distributor.core import transfers
 from tests.fakes import images as fake_images
 
 NOW = 1_700_000_000.0
 NAMES = [f'dcn{number}' for number in range(6)]
+NORTH = links.Link('north', transfers=2)
+THIN = links.Link('thin', rate_bytes_s=1e6)
+LINKS = {'dcn0': NORTH, 'dcn1': NORTH, 'dcn2': THIN, 'dcn3': links.Link('d3')}
 LIMITS = planner.Limits(
     imports=2,
     stores_per_import=3,
@@ -35,6 +42,7 @@ LIMITS = planner.Limits(
     backoff=retry.Backoff(base_s=5.0, cap_s=600.0),
     transfers=3,
     stores_per_transfer=2,
+    links={images.StoreId(store): link for store, link in LINKS.items()},
 )
 some_stores = st.frozensets(st.sampled_from(NAMES)).map(
     lambda names: frozenset(images.StoreId(name) for name in names)
@@ -66,6 +74,7 @@ all_routes = st.builds(
     engine=st.sampled_from([*ENGINES, None]),
     reason=st.just('because'),
     wishes=st.sampled_from([transfers.NO_WISHES, SLOW]),
+    closure=st.sampled_from([None, None, gates.Closure('closed for now')]),
 )
 
 
@@ -101,6 +110,7 @@ def all_loads(draw):
             draw(some_stores),
             is_idle=draw(st.booleans()),
             engine=draw(st.sampled_from(ENGINES)),
+            slots=draw(st.integers(1, 2)),
         )
     troubles = {
         (store, draw(st.sampled_from(ENGINES))): loads.Trouble(
@@ -108,12 +118,17 @@ def all_loads(draw):
         )
         for store in draw(some_stores)
     }
-    return dataclasses.replace(load, troubles=troubles)
+    paid_s = draw(st.dictionaries(st.sampled_from(['thin']), times))
+    return dataclasses.replace(load, troubles=troubles, paid_s=paid_s)
 
 
 cases = st.tuples(
     st.dictionaries(st.sampled_from(NAMES), all_routes), pasts(), all_loads()
 )
+
+
+def is_open(route):
+    return route.engine is not None and route.closure is None
 
 
 def plan_of(case):
@@ -142,8 +157,16 @@ def test_no_plan_asks_for_more_than_the_limits_allow(case):
     plan = plan_of(case)
 
     assert len(plan.stores) <= LIMITS.stores(plan.engine)
-    if load.busy(plan.engine) >= LIMITS.slots(plan.engine):
-        assert not plan.stores
+    busy = load.busy(plan.engine)
+    if busy >= LIMITS.slots(plan.engine):
+        # But over links with nothing under way.
+        assert all(
+            plan.engine == RBD_STREAM
+            and store in LINKS
+            and load.crossing(LIMITS.on_link(LINKS[store].name)) == 0
+            for store in plan.stores
+        )
+    assert not plan.stores or busy < 2 * LIMITS.slots(plan.engine)
 
 
 @given(cases)
@@ -167,8 +190,13 @@ def test_nothing_is_forgotten(case):
     """Whatever is missing, something will bring the image back."""
     plan = plan_of(case)
 
-    if any(route.engine is not None for route in case[0].values()):
-        assert plan.look_again_s or plan.needs_slot or plan.needs_probe
+    if any(is_open(route) for route in case[0].values()):
+        assert (
+            plan.look_again_s
+            or plan.needs_slot
+            or plan.needs_probe
+            or plan.needs_link
+        )
 
 
 @given(cases)
@@ -187,6 +215,7 @@ def test_an_engine_in_trouble_with_a_store_leaves_it_to_the_other(case):
     others = dataclasses.replace(
         load,
         running={},
+        paid_s={},
         troubles={
             turn: trouble
             for turn, trouble in load.troubles.items()
@@ -196,7 +225,7 @@ def test_an_engine_in_trouble_with_a_store_leaves_it_to_the_other(case):
 
     plan = plan_of((ways, histories.EMPTY, others))
 
-    open_ways = {s for s, r in ways.items() if r.engine is not None}
+    open_ways = {s for s, r in ways.items() if is_open(r)}
     assert bool(plan.stores) == bool(open_ways)
 
 
@@ -208,13 +237,101 @@ def test_nothing_is_begun_where_a_copy_is_under_way(case):
     if request is None or not plan.stores:
         return
 
-    # But for an import: when Glance would break its lock anyway; or, when it
-    # gives no sign of life, a stream to where it does not go.
-    assert request.engine == COPY_IMAGE
+    # But for an import: when Glance would break its lock anyway. Or a stream
+    # to other stores, beside a stream or an import that gives no sign of life.
     if not planner.is_lock_stale(request, an_image(), LIMITS, NOW):
-        assert request.is_stuck
+        assert request.is_stuck or request.engine == RBD_STREAM
         assert plan.engine == RBD_STREAM
         assert not set(plan.stores) & set(request.stores)
+
+
+@given(cases)
+def test_a_site_that_is_closed_waits_and_says_why(case):
+    ways, history, _ = case
+    plan = plan_of(case)
+
+    closed = {s for s, r in ways.items() if r.closure is not None}
+    assert not closed & set(plan.stores)
+    if history.request is None:
+        told = {w.store: w.reason for w in plan.waits}
+        assert {told.get(s) for s in closed} <= {'closed for now'}
+
+
+@given(cases)
+def test_no_link_takes_more_than_it_is_let(case):
+    load = case[2]
+    plan = plan_of(case)
+
+    beside = load.with_one_more(fake_images.ID, plan.stores, plan.engine)
+    if plan.stores:
+        stores = LIMITS.on_link('north')
+        if stores & set(plan.stores):
+            assert beside.crossing(stores) <= NORTH.transfers
+
+
+@given(cases)
+def test_an_import_waits_for_what_the_last_took_of_its_links_rate(case):
+    load = case[2]
+    plan = plan_of(case)
+
+    if load.paid_s.get('thin', 0) > NOW and plan.engine == COPY_IMAGE:
+        assert 'dcn2' not in plan.stores
+
+
+@given(cases)
+def test_nothing_goes_past_what_a_link_is_said_to_wait_for(case):
+    load = case[2]
+    plan = plan_of(case)
+
+    for name in {LINKS[store].name for store in plan.stores if store in LINKS}:
+        assert plan.engine not in rooms.Rooms(load, LIMITS).waits(name, NOW)
+
+
+@pytest.mark.parametrize(
+    ('link', 'load', 'waits'),
+    [
+        pytest.param('north', loads.IDLE, {}, id='idle'),
+        pytest.param(
+            'north',
+            loads.IDLE.with_running('a', ['dcn0', 'dcn1'], engine=RBD_STREAM),
+            dict.fromkeys(ENGINES, 'link north: 2 of 2 transfers'),
+            id='full',
+        ),
+        pytest.param(
+            'thin',
+            loads.IDLE.with_paid('thin', NOW + 60),
+            {
+                COPY_IMAGE: 'link thin: at its rate the last import would '
+                'take until 2023-11-14 22:14 UTC'
+            },
+            id='its rate is used',
+        ),
+        pytest.param(
+            'd3',
+            loads.IDLE.with_running('a', ['dcn4']).with_running('b', ['dcn5']),
+            {COPY_IMAGE: '2 of 2 copies by copy-image are under way'},
+            id='no slot',
+        ),
+    ],
+)
+def test_what_no_copy_gets_past_on_a_link_is_told(link, load, waits):
+    assert rooms.Rooms(load, LIMITS).waits(link, NOW) == waits
+
+
+def test_a_slow_site_delays_no_other_of_the_same_image():
+    slow = histories.Request(('dcn2',), NOW, NOW, engine=RBD_STREAM)
+    load = loads.IDLE.with_running(fake_images.ID, ['dcn2'], engine=RBD_STREAM)
+
+    plan = planner.plan(
+        an_image(),
+        routed({'dcn2', 'dcn4'}, RBD_STREAM),
+        histories.History(request=slow),
+        load,
+        LIMITS,
+        NOW,
+    )
+
+    assert plan.stores == ('dcn4',)
 
 
 @given(cases)

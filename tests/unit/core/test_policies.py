@@ -202,6 +202,21 @@ def test_wishes_come_from_policies_that_want_the_site_only():
     ]
 
 
+def test_deadlines_and_tolerated_taints_of_policies_add_up():
+    decisions = decide(
+        policy('first', priority=9, tolerates=frozenset('a'), deadline_s=60),
+        policy('second', where=('dcn1',), tolerates=frozenset('b')),
+        policy('third', deadline_s=5),
+        policy('ban', deny=True, where=('dcn2',)),
+    )
+
+    assert [(d.tolerates, d.deadline_s) for d in decisions.by_site] == [
+        ({'a'}, 60),
+        ({'a', 'b'}, 60),
+        (set(), None),
+    ]
+
+
 def test_a_site_that_is_denied_has_no_wishes():
     decisions = decide(
         policy('golden', wishes=STREAM),
@@ -368,24 +383,57 @@ def test_the_order_of_policies_means_nothing(data, all_policies, image):
     ) == policies.PolicySet(all_policies, examples.SITES).decide(image)
 
 
+def wanting_policies(policy_set, decision, image):
+    """List the policies that want a site, if it is wanted, in their order."""
+    return [
+        p
+        for p in policy_set.policies
+        if decision.wanted
+        and not p.deny
+        and p.match.holds(image)
+        and p.reaches(decision.site)
+    ]
+
+
 @given(examples.POLICIES, examples.IMAGES)
 def test_each_wish_is_of_the_first_that_wants_the_site(all_policies, image):
     policy_set = policies.PolicySet(all_policies, examples.SITES)
 
     for decision in policy_set.decide(image).by_site:
         wanting = [
-            p.wishes
-            for p in policy_set.policies
-            if decision.wanted
-            and not p.deny
-            and p.match.holds(image)
-            and p.reaches(decision.site)
+            p.wishes for p in wanting_policies(policy_set, decision, image)
         ]
         for key in ('engine', 'source', 'verify', 'rate_bytes_s'):
             wished = [getattr(wishes, key) for wishes in wanting]
             assert getattr(decision.wishes, key) == next(
                 (wish for wish in wished if wish is not None), None
             )
+
+
+@given(examples.POLICIES, examples.IMAGES)
+def test_tolerated_is_what_any_tolerates_that_wants_the_site(
+    all_policies, image
+):
+    policy_set = policies.PolicySet(all_policies, examples.SITES)
+
+    for decision in policy_set.decide(image).by_site:
+        wanting = wanting_policies(policy_set, decision, image)
+        assert decision.tolerates == {
+            key for policy in wanting for key in policy.tolerates
+        }
+
+
+@given(examples.POLICIES, examples.IMAGES)
+def test_the_deadline_is_of_the_first_that_wants_the_site(all_policies, image):
+    policy_set = policies.PolicySet(all_policies, examples.SITES)
+
+    for decision in policy_set.decide(image).by_site:
+        deadlines = [
+            policy.deadline_s
+            for policy in wanting_policies(policy_set, decision, image)
+            if policy.deadline_s is not None
+        ]
+        assert decision.deadline_s == next(iter(deadlines), None)
 
 
 @given(examples.POLICIES, examples.IMAGES)

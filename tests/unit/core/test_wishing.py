@@ -20,7 +20,7 @@ from tests.unit.core import examples
 
 SITES = range(6)
 _SETS = st.integers(0, 2 ** len(SITES) - 1)
-_CLAIMS = st.lists(st.builds(wishing.Claim, _SETS, examples.WISHES))
+_CLAIMS = st.lists(st.builds(wishing.Claim, _SETS, examples.TERMS))
 
 
 @given(_CLAIMS, _SETS)
@@ -36,16 +36,16 @@ def test_each_site_that_is_wanted_is_in_one_part(claims, denied):
 
 
 @given(_CLAIMS, _SETS)
-def test_a_site_gets_what_those_that_want_it_wish_in_their_order(
+def test_a_site_gets_the_terms_of_those_that_want_it_in_their_order(
     claims, denied
 ):
     for part in wishing.spread(claims, denied):
         for site in wishing.places(part.sites):
             wanting = [c for c in claims if c.sites & 1 << site]
-            wishes = transfers.NO_WISHES
+            terms = wishing.NO_TERMS
             for claim in wanting:
-                wishes = wishes.filled_from(claim.wishes)
-            assert part.wishes == wishes
+                terms = terms.filled_from(claim.terms)
+            assert part.terms == terms
             assert claims[part.decider] == wanting[0]
 
 

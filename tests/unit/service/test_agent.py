@@ -19,13 +19,19 @@ import pytest
 
 from dcn_distributor import app
 from dcn_distributor import conf as configuration
+from dcn_distributor.app import agent as agent_app
+from dcn_distributor.clients import groups
 from dcn_distributor.clients import systemd
 from dcn_distributor.clients.bus import notifications
+from dcn_distributor.conf import coordination
+from dcn_distributor.conf import metrics
 from dcn_distributor.core import choosing
 from dcn_distributor.core import retry
 from dcn_distributor.core import transfers
+from dcn_distributor.service import sights
 from tests import waiting
 from tests.fakes import glance as fake_glance
+from tests.fakes import observer as fake_observer
 from tests.fakes import streams as fake_streams
 from tests.unit.service import world as worlds
 
@@ -88,25 +94,37 @@ class Service:
             ('central', 'dcn0', 'dcn1'), time.time
         )
         settings = configuration.Settings(
+            host='controller-1',
+            group=coordination.Coordination('', 30.0),
+            state_dir=str(directory),
             sites_file=str(directory / 'sites.yaml'),
             placement_file=str(self.placement_file),
             topic='topic',
+            notification_topics=(),
             workers=4,
             resync_interval_s=3600.0,
             limits=dataclasses.replace(worlds.LIMITS, backoff=backoff),
             choice=choosing.Options(),
             remove_orphans=False,
             streaming=transfers.Tuning(),
+            metrics=metrics.Address('127.0.0.1', 0),
         )
         self.streams = None
-        self.agent, self.answers = app.build_agent(
+        self.observer = fake_observer.Observer()
+        built = agent_app.build_agent(
             settings,
             app.rule_reader(settings)(),
             self.glance,
             self._make_streams,
+            lambda on_change: groups.Alone('controller-1'),
             notifications.Counts(),
             systemd.Systemd({}),
+            self.observer,
+            lambda: None,
+            [],
         )
+        self.agent, self.answers = built.agent, built.answers
+        self.parts = built.parts
         self.ear = Ear()
 
     def _make_streams(self, wake, wake_all):
@@ -509,3 +527,73 @@ def test_obstacles_are_told_of_sites_that_have_clusters(make_service):
     service.streams.obstructed = {'dcn0': ('no',), 'dcn1': ('no caps',)}
 
     assert service.answers.remembered()['obstacles'] == {'dcn1': ['no caps']}
+
+
+def test_how_it_stands_can_be_seen(make_service):
+    service = make_service()
+    image_id = service.glance.add('image').id
+    happened_s = time.time() - 5.0
+    service.parts.witness.traces.note(image_id, 'event-1', happened_s)
+    service.start()
+    waiting.until(
+        'the import is asked for',
+        lambda: image_id in {i.image_id for i in service.glance.running},
+    )
+
+    standing = waiting.until(
+        'it is booked',
+        lambda: (
+            now
+            if sum((now := sights.standing(service.parts)).active.values())
+            else None
+        ),
+    )
+
+    assert standing.active == {'dcn0': 1, 'dcn1': 1}
+    assert standing.reachable == {'dcn0': True, 'dcn1': True}
+    assert not standing.is_refused
+    report = sights.report(service.parts)
+    assert (
+        'copy-image to dcn0, dcn1' in report['Under way']['copies'][image_id]
+    )
+    assert report['Queue']['looks at images since the start'] >= 1
+    waiting.until('the look is told', lambda: service.observer.looks)
+    assert 5.0 <= service.observer.lags[0] < 60.0
+    census = waiting.until(
+        'all is counted', lambda: sights.standing(service.parts).census
+    )
+    assert census.desired == {'dcn0': 1, 'dcn1': 1}
+
+
+def test_policies_that_are_refused_are_seen_until_they_are_put_right(
+    make_service,
+):
+    service = make_service()
+    service.start()
+
+    service.placement_file.write_text('[oops')
+    service.agent.reload(None)
+    assert sights.standing(service.parts).is_refused
+    service.placement_file.write_text(PUBLIC)
+    service.agent.reload(None)
+
+    standing = sights.standing(service.parts)
+    assert (standing.is_refused, standing.load_errors) == (False, 1)
+
+
+def test_a_site_with_a_cluster_that_does_not_answer_is_not_reachable(
+    make_service,
+):
+    service = make_service(has_streams=True)
+    service.sites_file.write_text(
+        'version: 1\ncentral: {store: central}\nsites:\n'
+        '  dcn0: {cluster: {conf: /etc/ceph/dcn0.conf}}\n  dcn1: {}\n'
+    )
+    service.start()
+    service.agent.reload(None)
+
+    gone = choosing.Passing('no answer')
+    service.streams.obstructed = {'dcn0': (gone,), 'dcn1': (gone,)}
+
+    reachable = sights.standing(service.parts).reachable
+    assert reachable == {'dcn0': False, 'dcn1': True}

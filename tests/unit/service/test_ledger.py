@@ -17,6 +17,8 @@ import pytest
 
 from dcn_distributor.core import history as histories
 from dcn_distributor.core import images
+from dcn_distributor.core import links
+from dcn_distributor.core import queueing
 from dcn_distributor.service import ledger as ledgers
 from tests.fakes import clock as fake_clock
 from tests.unit.core import test_planner
@@ -29,6 +31,8 @@ class Bench:
     def __init__(self):
         self.clock = fake_clock.Clock()
         self.ledger = ledgers.Ledger(worlds.LIMITS, self.clock)
+        self.links = {}
+        self.engine = 'copy-image'
 
     def look(self, number, *wanted, request=None):
         """Have an image plan; return what it may ask for."""
@@ -37,10 +41,15 @@ class Bench:
         )
         return self.ledger.plan(
             image,
-            test_planner.routed(wanted or {'dcn0'}),
-            0,
+            test_planner.routed(wanted or {'dcn0'}, self.engine),
+            queueing.Rank(),
             histories.History(request=request),
         ).stores
+
+    def link(self, name, stores, **limits):
+        """Have stores hang on a link."""
+        self.links |= dict.fromkeys(stores, links.Link(name, **limits))
+        self.ledger.set_links(self.links)
 
     def end(self, number):
         """Have an image's import end."""
@@ -155,3 +164,68 @@ def test_an_image_does_not_wait_for_itself(bench):
     bench.ledger.keep('1', histories.History(request=stale))
 
     assert bench.look(1, 'dcn0', request=stale) == ('dcn0',)
+
+
+def test_room_on_a_link_goes_to_who_waited_not_to_who_comes_by(bench):
+    bench.link('north', ['dcn0', 'dcn1'], transfers=1)
+    assert bench.look(0, 'dcn0') == ('dcn0',)
+    assert bench.look(1, 'dcn1') == ()
+    assert bench.ledger.take_due() == ()
+
+    bench.end(0)
+
+    assert bench.ledger.take_due() == ('1',)
+    assert bench.look(2, 'dcn0') == ()
+    assert bench.look(1, 'dcn1') == ('dcn1',)
+
+
+def test_a_full_link_delays_no_other(bench):
+    bench.link('north', ['dcn0'], transfers=1)
+    bench.link('south', ['dcn1'])
+    bench.look(0, 'dcn0')
+
+    assert bench.look(1, 'dcn0', 'dcn1') == ('dcn1',)
+
+
+def test_slow_links_delay_no_stream_over_a_link_with_nothing_under_way(bench):
+    bench.link('slow', ['dcn0'])
+    bench.link('quick', ['dcn1'])
+    bench.link('other', ['dcn2'])
+    bench.engine = 'rbd-stream'
+    assert [bench.look(n, 'dcn0') for n in range(2)] == [('dcn0',)] * 2
+
+    assert bench.look(2, 'dcn1') == ('dcn1',)
+    assert bench.look(3, 'dcn1') == ()
+    assert bench.look(4, 'dcn2') == ('dcn2',)
+    bench.end(2)
+
+    assert bench.ledger.take_due() == ('3',)
+    assert bench.look(3, 'dcn1') == ('dcn1',)
+
+
+def test_imports_keep_to_their_slots_whatever_the_links(bench):
+    bench.link('slow', ['dcn0'])
+    bench.link('quick', ['dcn1'])
+    for number in range(2):
+        bench.look(number, 'dcn0')
+
+    assert bench.look(2, 'dcn1') == ()
+
+
+def test_who_waits_for_a_link_that_is_gone_is_looked_at(bench):
+    bench.link('north', ['dcn0'], transfers=1)
+    bench.look(0, 'dcn0')
+    bench.look(1, 'dcn0')
+
+    bench.link('renamed', ['dcn0'])
+
+    assert bench.ledger.take_due() == ('1',)
+
+
+def test_a_link_pays_for_an_import_before_the_next(bench):
+    bench.link('thin', ['dcn0'], rate_bytes_s=1e6)
+    bench.ledger.note_import('dcn0', 60_000_000, bench.clock.now)
+
+    assert bench.look(0, 'dcn0') == ()
+    bench.clock.advance(60)
+    assert bench.look(0, 'dcn0') == ('dcn0',)

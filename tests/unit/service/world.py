@@ -12,22 +12,37 @@
 """A small cloud with an agent in it, in one thread and in virtual time."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping
+import types
+from types import MappingProxyType
 
+from dcn_distributor.clients import groups
 from dcn_distributor.core import choosing
 from dcn_distributor.core import images
+from dcn_distributor.core import links
 from dcn_distributor.core import matching
+from dcn_distributor.core import pauses
 from dcn_distributor.core import planner
 from dcn_distributor.core import policies
+from dcn_distributor.core import ports
 from dcn_distributor.core import retry
 from dcn_distributor.core import sites
+from dcn_distributor.core import transitions
 from dcn_distributor.engines import copy_image
 from dcn_distributor.service import books as booking
+from dcn_distributor.service import gatekeeper as gatekeepers
+from dcn_distributor.service import herald as heralds
+from dcn_distributor.service import journal as journals
 from dcn_distributor.service import ledger as ledgers
 from dcn_distributor.service import orders
+from dcn_distributor.service import parts as all_parts
 from dcn_distributor.service import reconciler as reconcilers
 from dcn_distributor.service import rules as rule_books
+from dcn_distributor.service import traces
+from dcn_distributor.service import witness as witnesses
 from tests.fakes import clock as fake_clock
 from tests.fakes import glance as fake_glance
+from tests.fakes import observer as fake_observer
 from tests.fakes import streams as fake_streams
 
 LIMITS = planner.Limits(
@@ -61,6 +76,10 @@ class World:
 
     :param options: which engines may be used; without it there are no
         streams
+    :param site_links: the links of sites, by their names; each has one of
+        its own otherwise
+    :ivar pauses: the words of operators, to be replaced
+    :ivar told_by_others: the stores whose copies another agent tells of
     """
 
     def __init__(
@@ -70,6 +89,8 @@ class World:
         limits: planner.Limits = LIMITS,
         stores: Iterable[str] | None = None,
         options: choosing.Options | None = None,
+        group: ports.Group | None = None,
+        site_links: Mapping[str, links.Link] = MappingProxyType({}),
     ) -> None:
         names = tuple(names)
         self.clock = fake_clock.Clock()
@@ -79,10 +100,19 @@ class World:
         self.sites = sites.Sites(
             images.StoreId('central'),
             tuple(
-                sites.Site(sites.SiteName(name), images.StoreId(name), {})
+                sites.Site(
+                    sites.SiteName(name),
+                    images.StoreId(name),
+                    {},
+                    link=site_links.get(name, links.Link(name)),
+                )
                 for name in names
             ),
         )
+        self.pauses = pauses.NONE
+        self.told_by_others: set[str] = set()
+        self.has_gates = bool(site_links)
+        self.group = group or groups.Alone('agent')
         self.rules = (policy(),) if rules is None else tuple(rules)
         self.limits = limits
         self.options = options
@@ -90,6 +120,8 @@ class World:
         self.most_streams = 0
         self.most_unlocked_streams = 0
         self.claims: set[fake_streams.Claim] = set()
+        self.observer = fake_observer.Observer()
+        self.events: list[transitions.Event] = []
         self.start_agent()
 
     def start_agent(self) -> None:
@@ -98,9 +130,33 @@ class World:
         self._due: dict[images.ImageId, float] = {}
         self.rule_book = rule_books.RuleBook(self._files, self._files())
         self.ledger = ledgers.Ledger(self.limits, self.clock)
+        self.ledger.set_links({s.store: s.link for s in self.sites})
+        self.gatekeeper = gatekeepers.Gatekeeper(
+            lambda: self.sites,
+            lambda: self.pauses,
+            self.group,
+            gatekeepers.Callbacks(self.resync, self._look_at_running),
+            self.clock,
+            self.clock,
+        )
         self.order_book = orders.OrderBook()
         self.streams = _Streams(self)
         has_streams = self.options is not None
+        self.journal = journals.Journal('ctl-0', self.clock)
+        self.herald = heralds.Herald(
+            self.rule_book,
+            lambda image_id, store: transitions.traffic(
+                self.streams.reports_of(image_id), store
+            ),
+            [self.journal.note, self.events.append],
+        )
+        self.witness = witnesses.Witness(
+            self.observer,
+            lambda: self.sites,
+            traces.Traces(lambda: 'req-none'),
+            lambda: self.told_by_others,
+            self.herald.changed,
+        )
         self.reconciler = reconcilers.build(
             self.glance,
             reconcilers.Engines(
@@ -113,13 +169,39 @@ class World:
                 self.limits,
                 self.options or choosing.Options(),
                 self.clock,
+                self.witness,
             ),
             self.order_book,
+            self.gatekeeper.standing,
         )
+        self.gatekeeper.watch()
         self.resync()
 
     def _files(self) -> rule_books.Files:
         return self.sites, policies.PolicySet(self.rules, self.sites)
+
+    def parts(
+        self, pause_book: object, streams: object | None
+    ) -> all_parts.Parts:
+        """Give what answers to commands are made of."""
+        return all_parts.Parts(
+            glance=self.glance,
+            streams=streams,
+            queue=types.SimpleNamespace(add_first=self.hint),
+            ledger=self.ledger,
+            rule_book=self.rule_book,
+            order_book=self.order_book,
+            reconciler=self.reconciler,
+            workers=types.SimpleNamespace(looks=0),
+            resync=None,
+            progress=None,
+            observed=None,
+            witness=self.witness,
+            group=self.group,
+            pause_book=pause_book,
+            gatekeeper=self.gatekeeper,
+            journal=self.journal,
+        )
 
     def resync(self) -> None:
         """Do as the periodic look at all images does."""
@@ -177,7 +259,19 @@ class World:
             if started == image_id
         ]
 
+    def say(self, kind: pauses.Kind, name: str, rests: bool = True) -> None:
+        """Have an operator pause something, or have it go on."""
+        word = pauses.Word(kind, name, rests, 'alice', self.clock.now)
+        self.pauses = self.pauses.merged([word])
+        self.gatekeeper.note_change()
+
+    def _look_at_running(self) -> None:
+        for image_id in self.ledger.under_way():
+            self.hint(image_id)
+
     def _let_agent_work(self) -> None:
+        if self.has_gates or self.pauses.words:
+            self.gatekeeper.watch()
         for image_id in self.ledger.take_due():
             self.hint(image_id)
         while due := [

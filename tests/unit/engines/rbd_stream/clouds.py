@@ -13,10 +13,10 @@
 
 from collections.abc import Callable
 import hashlib
-import threading
 import time
 
 from dcn_distributor.core import images
+from dcn_distributor.core import links
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from dcn_distributor.core import transfers
@@ -155,14 +155,15 @@ class Cloud:
         for handle in handles:
             handle.die()
 
-    def all_sites(self) -> sites.Sites:
-        """What sites.yaml says."""
+    def all_sites(self, **on: links.Link) -> sites.Sites:
+        """What sites.yaml says; `on` which link some of the sites hang."""
         central, *edges = (
             sites.Site(
                 sites.SiteName(store),
                 images.StoreId(store),
                 {},
                 sites.Cluster(store, 'dcn-distributor', 'images'),
+                on.get(store, links.Link(store)),
             )
             for store in STORES
         )
@@ -171,16 +172,15 @@ class Cloud:
     def wait_for(
         self, engine: engines.RbdStream, image_id: images.ImageId
     ) -> transfers.Report:
-        """Wait for the end of a transfer, and take it."""
+        """Wait for the end of an image's only transfer, and take it."""
 
         def ended() -> transfers.Report | None:
-            report = engine.report(image_id)
-            assert report is not None
+            [report] = engine.reports_of(image_id)
             return report if report.ended_s is not None else None
 
         report = waiting.until('the transfer ends', ended, pause_s=0.01)
         assert report is not None
-        engine.take(image_id)
+        engine.take(image_id, [lane.store for lane in report.lanes])
         return report
 
     def wait_for_data(
@@ -189,9 +189,9 @@ class Cloud:
         """Wait until a transfer to one site has sent something."""
         waiting.until(
             'data flows',
-            lambda: (
-                (report := engine.report(image_id))
-                and report.lanes[0].sent_bytes
+            lambda: any(
+                report.lanes[0].sent_bytes
+                for report in engine.reports_of(image_id)
             ),
             pause_s=0.01,
         )
@@ -216,13 +216,17 @@ class Cloud:
 
 
 def registration(
-    cloud: Cloud, image_id: images.ImageId
+    cloud: Cloud,
+    image_id: images.ImageId,
+    store: images.StoreId,
+    turns: registrations.Turns | None = None,
 ) -> registrations.Registration:
     """Make one that does not wait for a lock."""
     return registrations.Registration(
         cloud.glance,
         image_id,
-        threading.Event(),
+        store,
+        turns or registrations.Turns(),
         lock_wait_s=0.0,
         clock=time.monotonic,
         wall_clock=time.time,

@@ -13,6 +13,7 @@
 
 from collections.abc import Sequence
 import hashlib
+import math
 
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
@@ -20,7 +21,9 @@ from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
 from dcn_distributor.engines.rbd_stream import drive as drives
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import pipeline_rules
 from tests.fakes import ceph as fake_ceph
 from tests.fakes import clusters
 from tests.fakes import timing
@@ -55,6 +58,9 @@ class InlineHasher:
 class Ride:
     """One pass of a pipeline, from a source to the copies of some sites.
 
+    :param rates: those of the links that the sites hang on
+    :param stores: their names, as the links have them
+
     :ivar filled: lanes whose target was said to be whole
     :ivar lost: errors of the other lanes
     :ivar turns: how often the pipeline was asked what to do
@@ -74,6 +80,9 @@ class Ride:
         expected_hash: str | None = None,
         is_narrow: bool = False,
         is_source_narrow: bool = False,
+        rates: link_rates.LinkRates | None = None,
+        read_at: str = 'central',
+        stores: Sequence[str] = (),
     ) -> None:
         self.world = world
         self.turns = 0
@@ -88,8 +97,7 @@ class Ride:
         sha = expected_hash or hashlib.sha512(data).hexdigest()
         self.pipeline = pipelines.Pipeline(
             self.chunks,
-            len(sites),
-            pipelines.Rules(
+            pipeline_rules.Rules(
                 window_bytes=window,
                 patience_s=patience_s,
                 timeout_s=min(site.faults.timeout_s for site in sites),
@@ -99,6 +107,14 @@ class Ride:
                 reads_narrow=is_source_narrow,
             ),
             token_bucket.TokenBucket(rate_bytes_s),
+            (rates or link_rates.LinkRates()).crossings(
+                images.StoreId(read_at),
+                [
+                    images.StoreId(store)
+                    for store in stores
+                    or [f'dcn{n}' for n in range(len(sites))]
+                ],
+            ),
         )
         hasher = InlineHasher(self.chunks)
         self.drive = drives.Drive(
@@ -127,18 +143,12 @@ class Ride:
 
     def run(self) -> None:
         """Go on until every lane is filled or lost."""
-        self.drive.begin()
-        while True:
-            wait_s = self.drive.turn()
-            self.turns += 1
-            if self.drive.is_over:
-                return
-            if self.drive.take_in(0):
-                continue
-            if wait_s is None:
-                assert self.world.step(), 'stuck: nothing is under way'
-            elif not self.world.pending or not self._step_within(wait_s):
-                self.world.run_for(wait_s)
+        run_together([self])
+
+    def turn(self) -> float | None:
+        """Have done what is to do now; say how long nothing else may be."""
+        self.turns += 1
+        return self.drive.turn()
 
     def go(self) -> None:
         """Open all and run."""
@@ -164,8 +174,34 @@ class Ride:
         self.filled.add(number)
         self.filled_at_s[number] = self.world.now()
 
-    def _step_within(self, wait_s: float) -> bool:
-        moment = self.world._due[0][0]
-        if moment > self.world.now() + wait_s:
-            return False
-        return self.world.step()
+
+def run_together(rides: Sequence[Ride]) -> None:
+    """Go on until every lane of all rides is filled or lost."""
+    world = rides[0].world
+    for ride in rides:
+        ride.drive.begin()
+    # Each has a thread: it looks when it has a reason to.
+    look_at_s = dict.fromkeys(rides, world.now())
+    while look_at_s:
+        for ride in rides:
+            while ride in look_at_s and (
+                ride.drive.take_in(0) or look_at_s[ride] <= world.now()
+            ):
+                wait_s = ride.turn()
+                look_at_s[ride] = (
+                    math.inf if wait_s is None else world.now() + wait_s
+                )
+                if ride.drive.is_over:
+                    del look_at_s[ride]
+        _let_time_pass(world, min(look_at_s.values(), default=0.0))
+
+
+def _let_time_pass(world: timing.World, until_s: float) -> None:
+    """Let the next thing happen, or time pass if nothing does until then."""
+    if until_s <= world.now():
+        return
+    if world._due and world._due[0][0] <= until_s:
+        world.step()
+    else:
+        assert not math.isinf(until_s), 'stuck: nothing is under way'
+        world.run_for(until_s - world.now())

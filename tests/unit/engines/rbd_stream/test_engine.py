@@ -11,18 +11,23 @@
 # under the License.
 """The engine on a cloud in memory, with threads: what is there in the end."""
 
+from collections.abc import Callable
 import dataclasses
 import random
+import threading
 
+from oslo_context import context
 import pytest
 
 from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import engine as engines
 from tests import waiting
 from tests.unit.engines.rbd_stream import clouds
 
 EDGES = (images.StoreId('dcn0'), images.StoreId('dcn1'))
+EVERYWHERE = (images.StoreId('central'), *EDGES)
 NO_WISHES = transfers.Wishes()
 DONE = transfers.Phase.DONE
 FAILED = transfers.Phase.FAILED
@@ -43,6 +48,17 @@ def assert_at(cloud: clouds.Cloud, image: images.Image, *stores: str) -> None:
     assert cloud.strays() == []
 
 
+def wait_for_lock(engine: engines.RbdStream, image: images.Image) -> None:
+    """Wait until all of a copy is sent, and an import is in its way."""
+    waiting.until(
+        'it waits for the lock',
+        lambda: any(
+            report.lanes[0].phase is transfers.Phase.PUBLISHING
+            for report in engine.reports_of(image.id)
+        ),
+    )
+
+
 def test_copies_arrive_and_are_registered(cloud: clouds.Cloud) -> None:
     image = cloud.add(content())
     engine = cloud.engine()
@@ -54,9 +70,45 @@ def test_copies_arrive_and_are_registered(cloud: clouds.Cloud) -> None:
     assert report.read_bytes == 3000
     assert report.source == 'central'
     assert image.id in cloud.woken
-    assert engine.report(image.id) is None
+    assert not engine.reports_of(image.id)
     assert [r.image_id for r in engine.reports()] == [image.id]
     assert_at(cloud, image, *EDGES)
+
+
+def test_whatever_is_logged_of_a_copy_names_the_event_it_is_for(
+    cloud: clouds.Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = cloud.add(content())
+    engine = cloud.engine()
+    seen: dict[str, str] = {}
+    # The last step, which a thread of each target takes.
+    monkeypatch.setattr(
+        cloud.glance,
+        'add_location',
+        _noting(cloud.glance.add_location, seen),
+    )
+
+    context.RequestContext(request_id='req-event')
+    engine.start(image, EDGES, NO_WISHES)
+    context.RequestContext(request_id='req-another')
+    cloud.wait_for(engine, image.id)
+
+    assert set(seen.values()) == {'req-event'}
+    assert all(name.startswith('deliver-') for name in seen)
+
+
+def _noting(
+    call: Callable[..., None], seen: dict[str, str]
+) -> Callable[..., None]:
+    """Note what oslo.log would write of each thread that calls."""
+
+    def noted(*args: object, **kwargs: object) -> None:
+        here = context.get_current()
+        name = threading.current_thread().name
+        seen[name] = '' if here is None else here.request_id
+        call(*args, **kwargs)
+
+    return noted
 
 
 def test_an_image_without_a_byte_arrives(cloud: clouds.Cloud) -> None:
@@ -86,18 +138,107 @@ def test_an_image_that_cannot_be_registered_is_not_begun(
     assert cloud.glance.get(image.id).stores == {'central'}
 
 
-def test_a_transfer_under_way_is_not_started_again(
-    cloud: clouds.Cloud,
+@pytest.mark.parametrize('stores', [EDGES[:1], EDGES])
+def test_no_two_transfers_of_an_image_go_to_a_store(
+    cloud: clouds.Cloud, stores: tuple[images.StoreId, ...]
 ) -> None:
     image = cloud.add(content())
     engine = cloud.engine()
+    cloud.cephs['dcn0'].faults.delay(0.05, 'write')
     engine.start(image, EDGES[:1], NO_WISHES)
 
     with pytest.raises(exceptions.CopyInProgress):
-        engine.start(image, EDGES[1:], NO_WISHES)
+        engine.start(image, stores, NO_WISHES)
+    waiting.until(
+        'it has ended', lambda: engine.reports_of(image.id)[0].ended_s
+    )
+    with pytest.raises(exceptions.CopyInProgress):
+        engine.start(image, stores, NO_WISHES)
 
     cloud.wait_for(engine, image.id)
     assert_at(cloud, image, 'dcn0')
+
+
+def test_a_slow_site_keeps_no_other_waiting(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content(20_000))
+    engine = cloud.engine()
+    slow = cloud.cephs['dcn0'].faults
+    slow.delay(0.1, 'write')
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for_data(engine, image.id)
+
+    engine.start(image, EDGES[1:], NO_WISHES)
+    waiting.until(
+        'one of them has ended',
+        lambda: [r for r in engine.reports_of(image.id) if r.ended_s],
+    )
+
+    assert 'dcn1' in cloud.glance.get(image.id).stores
+    assert len(engine.reports()) == 2
+    # What still runs stays, whoever says that it was booked.
+    engine.take(image.id, EDGES)
+    [report] = engine.reports_of(image.id)
+    assert [lane.store for lane in report.lanes] == ['dcn0']
+    slow.delay(0.0, 'write')
+    cloud.wait_for(engine, image.id)
+    assert_at(cloud, image, *EDGES)
+
+
+def test_a_site_that_failed_is_tried_again_beside_a_slow_one(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content(20_000))
+    engine = cloud.engine()
+    slow = cloud.cephs['dcn0'].faults
+    slow.delay(0.1, 'write')
+    cloud.cephs['dcn1'].faults.fail('write')
+    engine.start(image, EDGES, NO_WISHES)
+
+    def phases() -> dict[str, transfers.Phase]:
+        return {
+            lane.store: lane.phase
+            for report in engine.reports_of(image.id)
+            for lane in report.lanes
+        }
+
+    waiting.until('one fails', lambda: phases()['dcn1'] is FAILED)
+    engine.start(image, EDGES[1:], NO_WISHES)
+    waiting.until('it is done', lambda: phases()['dcn1'] is DONE)
+
+    assert not phases()['dcn0'].is_end
+    waiting.until(
+        'the second has ended',
+        lambda: [r for r in engine.reports_of(image.id) if r.ended_s],
+    )
+    engine.take(image.id, EDGES[1:])
+    assert phases().keys() == {'dcn0'}
+    slow.delay(0.0, 'write')
+    cloud.wait_for(engine, image.id)
+    assert_at(cloud, image, *EDGES)
+
+
+def test_all_transfers_of_a_deleted_image_are_called_off(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content(20_000))
+    engine = cloud.engine()
+    for store in EDGES:
+        cloud.cephs[store].faults.delay(0.02, 'write')
+        engine.start(image, [store], NO_WISHES)
+    waiting.until(
+        'both sites have some',
+        lambda: all(cloud.cephs[store].sent_bytes > 1000 for store in EDGES),
+    )
+
+    cloud.glance.delete(image.id)
+    engine.cancel(image.id)
+
+    waiting.until(
+        'both have ended',
+        lambda: all(r.ended_s for r in engine.reports_of(image.id)),
+    )
+    assert cloud.strays() == []
+    assert not any(ceph.pool.images for ceph in cloud.cephs.values())
 
 
 @pytest.mark.parametrize('store', clouds.STORES)
@@ -131,7 +272,7 @@ def test_an_error_at_any_step_is_made_good_by_the_next_pass(
         engine.start(cloud.glance.get(image.id), missing, NO_WISHES)
         report = cloud.wait_for(engine, image.id)
         assert [lane.error for lane in report.lanes] == [None] * len(missing)
-    engine.sweep()
+    engine.sweep(EVERYWHERE)
 
     waiting.until('all is swept', lambda: not cloud.strays())
     assert_at(cloud, image, *EDGES)
@@ -176,7 +317,7 @@ def test_a_kill_at_any_step_is_made_good_by_the_next_process(
         engine.start(cloud.glance.get(image.id), missing, NO_WISHES)
         report = cloud.wait_for(engine, image.id)
         assert [lane.error for lane in report.lanes] == [None] * len(missing)
-    cloud.engine().sweep()
+    cloud.engine().sweep(EVERYWHERE)
 
     waiting.until('all is swept', lambda: not cloud.strays())
     assert_at(cloud, image, *EDGES)
@@ -222,6 +363,76 @@ def test_an_engine_that_stops_leaves_its_work_to_the_next(
     assert_at(cloud, image, 'dcn0')
 
 
+def test_a_store_is_broken_off_and_the_others_go_on(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content(20_000))
+    for store in EDGES:
+        cloud.cephs[store].faults.delay(0.02, 'write')
+    engine = cloud.engine()
+    engine.start(image, EDGES, NO_WISHES)
+    cloud.wait_for_data(engine, image.id)
+
+    engine.break_off(image.id, [EDGES[0], images.StoreId('dcn9')], 'why')
+    engine.break_off(images.ImageId('another'), EDGES, 'why')
+    report = cloud.wait_for(engine, image.id)
+
+    first, second = report.lanes
+    assert first.phase is transfers.Phase.CANCELLED
+    assert isinstance(first.error, exceptions.Stopped)
+    assert str(first.error) == 'why'
+    assert second.error is None
+    assert cloud.glance.get(image.id).stores == {'central', 'dcn1'}
+
+    # Nothing to break off any more: no effect on what begins later.
+    engine.break_off(image.id, EDGES, 'why')
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+    assert report.lanes[0].resumed_bytes >= first.settled_bytes > 0
+    assert_at(cloud, image, *EDGES)
+
+
+def test_what_waits_for_a_lock_is_broken_off_and_left(
+    cloud: clouds.Cloud,
+) -> None:
+    image = cloud.add(content())
+    cloud.glance.copy_to_stores(image.id, [EDGES[1]])
+    engine = cloud.engine()
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    wait_for_lock(engine, image)
+
+    engine.break_off(image.id, EDGES[:1], 'why')
+    report = cloud.wait_for(engine, image.id)
+    assert isinstance(report.lanes[0].error, exceptions.Stopped)
+
+    cloud.glance.finish_all()
+    sent = cloud.cephs['dcn0'].sent_bytes
+    engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    assert cloud.cephs['dcn0'].sent_bytes == sent
+    assert_at(cloud, image, *EDGES)
+
+
+@pytest.mark.parametrize('store', ['central', 'dcn0'])
+def test_what_has_not_begun_to_flow_is_broken_off(
+    cloud: clouds.Cloud, store: str
+) -> None:
+    image = cloud.add(content())
+    cloud.cephs[store].faults.delay(0.5, 'open')
+    engine = cloud.engine()
+    engine.start(image, EDGES[:1], NO_WISHES)
+
+    engine.break_off(image.id, EDGES[:1], 'why')
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.Stopped)
+    assert cloud.glance.get(image.id).stores == {'central'}
+    cloud.cephs[store].faults.delay(0.0, 'open')
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    assert_at(cloud, image, 'dcn0')
+
+
 def test_nothing_is_registered_while_an_import_holds_the_lock(
     cloud: clouds.Cloud,
 ) -> None:
@@ -230,13 +441,7 @@ def test_nothing_is_registered_while_an_import_holds_the_lock(
     engine = cloud.engine()
 
     engine.start(cloud.glance.get(image.id), EDGES[:1], NO_WISHES)
-    waiting.until(
-        'it waits for the lock',
-        lambda: (
-            (report := engine.report(image.id))
-            and report.lanes[0].phase is transfers.Phase.PUBLISHING
-        ),
-    )
+    wait_for_lock(engine, image)
     waiting.passes(0.2)
     assert 'dcn0' not in cloud.glance.get(image.id).stores
     cloud.glance.finish_all()
@@ -322,6 +527,27 @@ def test_an_orphan_is_removed_if_the_operator_wishes(
     assert_at(cloud, image, 'dcn0')
 
 
+def test_an_orphan_that_is_open_is_nobodys_fault_and_removed_later(
+    cloud: clouds.Cloud,
+) -> None:
+    """The connection of a glance-api that was killed lasts for a while."""
+    image = cloud.add(content())
+    pool = cloud.cephs['dcn0'].pool
+    orphan = pool.create(image.id, 3000, clouds.OBJECT)
+    orphan.watchers.add('a dead glance-api')
+    engine = cloud.engine(removes_orphans=True)
+
+    engine.start(image, EDGES[:1], NO_WISHES)
+    report = cloud.wait_for(engine, image.id)
+
+    assert isinstance(report.lanes[0].error, exceptions.CopyInProgress)
+    assert image.id in pool.images
+    orphan.watchers.clear()
+    engine.start(image, EDGES[:1], NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    assert_at(cloud, image, 'dcn0')
+
+
 def test_a_whole_copy_without_location_is_compared_and_taken(
     cloud: clouds.Cloud,
 ) -> None:
@@ -392,7 +618,7 @@ def test_a_registered_copy_is_safe_from_who_knows_an_older_image(
     again = cloud.engine()
     again.start(stale, EDGES[:1], NO_WISHES)
     cloud.wait_for(again, stale.id)
-    again.sweep()
+    again.sweep(EVERYWHERE)
 
     waiting.until('all is swept', lambda: not cloud.strays())
     assert_at(cloud, stale, 'dcn0')
@@ -407,11 +633,27 @@ def test_a_copy_that_is_registered_is_done_whatever_comes_then(
 
     engine.start(image, EDGES[:1], NO_WISHES)
     report = cloud.wait_for(engine, image.id)
-    engine.sweep()
+    engine.sweep(EVERYWHERE)
 
     assert [lane.phase for lane in report.lanes] == [DONE]
     waiting.until('all is swept', lambda: not cloud.strays())
     assert_at(cloud, image, 'dcn0')
+
+
+def test_stores_of_other_agents_are_not_swept(cloud: clouds.Cloud) -> None:
+    image = cloud.add(content())
+    for store in EDGES:
+        cloud.cephs[store].faults.fail('unclaim')
+    engine = cloud.engine()
+    engine.start(image, EDGES, NO_WISHES)
+    cloud.wait_for(engine, image.id)
+    left = len(cloud.strays())
+
+    engine.sweep(EDGES[:1])
+
+    waiting.until('half is swept', lambda: len(cloud.strays()) == left // 2)
+    waiting.passes(0.3)
+    assert len(cloud.strays()) == left // 2
 
 
 def test_an_image_that_is_hidden_from_us_keeps_its_copy(
@@ -424,7 +666,7 @@ def test_an_image_that_is_hidden_from_us_keeps_its_copy(
     cloud.wait_for(engine, image.id)
     cloud.glance.break_image(image.id, exceptions.ImageNotFound('no role'))
 
-    engine.sweep()
+    engine.sweep(EVERYWHERE)
 
     waiting.passes(0.3)
     assert cloud.cephs['dcn0'].pool.read(image.id) == content()

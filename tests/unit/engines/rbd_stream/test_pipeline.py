@@ -24,7 +24,9 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import storage
 from dcn_distributor.core import token_bucket
 from dcn_distributor.engines.rbd_stream import chunks as chunking
+from dcn_distributor.engines.rbd_stream import link_rates
 from dcn_distributor.engines.rbd_stream import pipeline as pipelines
+from dcn_distributor.engines.rbd_stream import pipeline_rules
 from dcn_distributor.engines.rbd_stream import steps
 from tests.fakes import ceph as fake_ceph
 from tests.fakes import timing
@@ -500,9 +502,11 @@ def test_what_comes_next_is_read_while_the_window_is_under_way() -> None:
     size_bytes = 20 * chunk_bytes
     pipeline = pipelines.Pipeline(
         chunking.cut(size_bytes, chunk_bytes, [storage.Extent(0, size_bytes)]),
-        1,
-        pipelines.Rules(window * chunk_bytes, patience_s=2.0, timeout_s=15.0),
+        pipeline_rules.Rules(
+            window * chunk_bytes, patience_s=2.0, timeout_s=15.0
+        ),
         token_bucket.TokenBucket(None),
+        link_rates.unlimited(1),
     )
     pipeline.lane_began(0, is_fresh=True)
 

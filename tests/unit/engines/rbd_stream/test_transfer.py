@@ -20,6 +20,8 @@ from dcn_distributor import exceptions
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import transfers
+from dcn_distributor.engines.rbd_stream import link_rates
+from dcn_distributor.engines.rbd_stream import registration
 from dcn_distributor.engines.rbd_stream import sources
 from dcn_distributor.engines.rbd_stream import targets
 from dcn_distributor.engines.rbd_stream import transfer as transferring
@@ -65,6 +67,8 @@ def stream(
             verify=verify,
             timeout_s=timeout_s,
         ),
+        registration.Turns(),
+        link_rates.LinkRates(),
         on_change=lambda: None,
         doubted=doubted,
     )

@@ -39,6 +39,7 @@ def write(
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             Path(name).replace(path)
+            _sync(path.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -46,3 +47,12 @@ def write(
         raise exceptions.ConfigError(
             f'{path}: cannot be written: {exc.strerror}'
         ) from exc
+
+
+def _sync(directory: Path) -> None:
+    """Have the new name outlast a crash of the machine, too."""
+    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
