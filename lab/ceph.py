@@ -39,6 +39,7 @@ from lab import files
 from lab import link_devices
 from lab import ports
 from lab import processes
+from lab import rados_options
 from lab import service
 from lab import state as lab_state
 
@@ -47,6 +48,7 @@ OSD_BYTES = 12 << 30
 # An OSD opens four endpoints, each for two versions of the protocol; what
 # is left of the block is for the manager.
 _OSD_PORTS = 10
+_TIMEOUT_S = 30
 # Who may do everything; all others are bootstrap's.
 ADMIN = 'client.admin'
 _ALL = {'mon': 'allow *', 'osd': 'allow *', 'mgr': 'allow *', 'mds': 'allow *'}
@@ -388,12 +390,7 @@ class Connection:
     def __enter__(self) -> 'Connection':
         """Connect, with time limits that the conf for tests lacks."""
         self._cluster = _bindings('rados').Rados(
-            conffile=self.conf,
-            conf={
-                'rados_mon_op_timeout': '30',
-                'rados_osd_op_timeout': '30',
-                'client_mount_timeout': '30',
-            },
+            conffile=self.conf, conf=rados_options.time_limits(_TIMEOUT_S)
         )
         self._cluster.connect()
         return self

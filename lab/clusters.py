@@ -24,6 +24,8 @@ import hashlib
 import rados
 import rbd
 
+from lab import rados_options
+
 CHUNK = 8 * 2**20
 HEAD = 2**20
 _TIMEOUT_S = 20
@@ -52,12 +54,7 @@ class Cluster:
 
     def __init__(self, conf: str, timeout_s: int = _TIMEOUT_S) -> None:
         self._cluster = rados.Rados(
-            conffile=conf,
-            conf={
-                'client_mount_timeout': str(timeout_s),
-                'rados_mon_op_timeout': str(timeout_s),
-                'rados_osd_op_timeout': str(timeout_s),
-            },
+            conffile=conf, conf=rados_options.time_limits(timeout_s)
         )
         self._cluster.connect()
 

@@ -26,6 +26,7 @@ import threading
 import rados
 import rbd
 
+from lab import rados_options
 from lab import waiting
 
 _TIMEOUT_S = 20
@@ -63,14 +64,8 @@ class Pool:
     """
 
     def __init__(self, conf: str, name: str = 'images') -> None:
-        timeout = str(_TIMEOUT_S)
         self._cluster = rados.Rados(
-            conffile=conf,
-            conf={
-                'client_mount_timeout': timeout,
-                'rados_mon_op_timeout': timeout,
-                'rados_osd_op_timeout': timeout,
-            },
+            conffile=conf, conf=rados_options.time_limits(_TIMEOUT_S)
         )
         self._cluster.connect()
         self._pool = self._cluster.open_ioctx(name)

@@ -15,7 +15,6 @@ import json
 from pathlib import Path
 import subprocess
 
-import rados
 import rbd
 
 from dcn_distributor.clients import ceph
@@ -37,7 +36,7 @@ class OneCluster:
         self.conf = lab.ceph_conf(self.name, f'client.{real_clusters.USER}')
         self.admin_conf = lab.ceph_conf(self.name)
         self.opened: list[ceph.Cluster] = []
-        self.handle = rados.Rados(conffile=self.admin_conf)
+        self.handle = real_clusters.administrator(self.admin_conf)
         self.handle.connect()
         self.pool = self.handle.open_ioctx(self.site.pool)
 

@@ -34,6 +34,7 @@ from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import storage
 from lab import deployment
+from lab import rados_options
 from lab import rbd_images
 from tests import waiting
 from tests.contract import cluster_worlds
@@ -44,6 +45,7 @@ TIMEOUT_S = 10.0
 UNREACHABLE_S = 1.0
 _INDEX = f'{connections.NAMESPACE}/{claim_index.NAME}'
 DEADLINE_S = 90.0
+_LIMIT_S = 60.0
 
 Opened = TypeVar('Opened', bound=storage.Readable | storage.Copy)
 
@@ -71,6 +73,11 @@ class _Handle(ceph_cluster.Cluster):
         return self._note(super().open_published(image_id))
 
 
+def administrator(conf: str) -> rados.Rados:
+    """Give a handle, not connected, that waits for no cluster for ever."""
+    return rados.Rados(conffile=conf, conf=rados_options.time_limits(_LIMIT_S))
+
+
 class RealSite:
     """See Site."""
 
@@ -79,7 +86,7 @@ class RealSite:
         self._name = name
         self._scratch = scratch
         self._pool = rbd_images.Pool(lab.ceph_conf(name))
-        self._handle = rados.Rados(conffile=lab.ceph_conf(name))
+        self._handle = administrator(lab.ceph_conf(name))
         self._handle.connect()
         self._claims = self._handle.open_ioctx(self._pool.name)
         self._claims.set_namespace(connections.NAMESPACE)

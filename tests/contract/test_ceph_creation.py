@@ -49,7 +49,7 @@ def conf(running_lab: deployment.Lab) -> str:
 def pool(conf: str) -> Iterator[rados.Ioctx]:
     """The pool of the images there."""
     with (
-        rados.Rados(conffile=conf) as handle,
+        real_clusters.administrator(conf) as handle,
         handle.open_ioctx('images') as ioctx,
     ):
         yield ioctx

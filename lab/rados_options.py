@@ -1,0 +1,27 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Options of librados."""
+
+
+def time_limits(seconds: float) -> dict[str, str]:
+    """Make every call end: by itself, librados waits for ever.
+
+    For a client of a server that may be frozen, or may have died.
+    """
+    return dict.fromkeys(
+        (
+            'client_mount_timeout',
+            'rados_mon_op_timeout',
+            'rados_osd_op_timeout',
+        ),
+        str(seconds),
+    )
