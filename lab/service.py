@@ -19,6 +19,7 @@ import enum
 import shutil
 import signal
 import threading
+import time
 
 from lab import errors
 from lab import files
@@ -26,6 +27,9 @@ from lab import ports
 from lab import processes
 from lab import state as lab_state
 from lab import waiting
+
+# The kernel shows no environment, and so no mark, of a program that it loads.
+_UNSEEN_S = 2.0
 
 
 class Stage(enum.IntEnum):
@@ -172,10 +176,17 @@ class Service(abc.ABC):
         daemons: tuple[processes.Daemon, ...],
     ) -> None:
         """Wait for the service, in vain only until a program has died."""
+        seen_s = dict.fromkeys(
+            (daemon.mark for daemon in daemons), time.monotonic()
+        )
 
         def looked_at() -> str | None:
             for daemon in daemons:
-                if not processes.marked(daemon.mark):
+                if processes.marked(daemon.mark):
+                    seen_s[daemon.mark] = time.monotonic()
+                elif time.monotonic() - seen_s[daemon.mark] < _UNSEEN_S:
+                    return f'{daemon.name} is being loaded'
+                else:
                     raise errors.LabError(
                         f'{self.name}: the program {daemon.name} ended by '
                         f'itself\n{errors.log_tail(daemon.log)}'

@@ -11,6 +11,7 @@
 # under the License.
 """A lab comes up, heals, obeys and goes away without a trace."""
 
+import collections
 from collections.abc import Iterator
 import contextlib
 import os
@@ -273,6 +274,29 @@ def test_a_server_that_fails_is_named_and_the_others_are_ended(
     assert processes.marked(lab_views.identity(lab)) == []
 
     away.rename(store)
+
+
+def test_a_server_that_is_not_seen_at_once_has_not_ended(
+    lab: deployment.Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a program is loaded, the kernel does not tell its environment."""
+    start, marked = processes.start, processes.marked
+    unseen: collections.Counter[str] = collections.Counter()
+
+    def started(daemon: processes.Daemon) -> None:
+        start(daemon)
+        unseen[daemon.mark] = 3
+
+    def seen(mark: str) -> list[processes.Process]:
+        unseen[mark] -= 1
+        return [] if unseen[mark] >= 0 else marked(mark)
+
+    lab.service('keystone').stop()
+    monkeypatch.setattr(processes, 'start', started)
+    monkeypatch.setattr(processes, 'marked', seen)
+    lab.service('keystone').start()
+
+    assert lab.service('keystone').status().health == 'ok'
 
 
 def test_a_second_lab_lives_beside_and_goes_without_a_trace(
