@@ -23,7 +23,10 @@ def test_an_upload_reaches_every_site(cloud, agent):
 
     cloud.wait_for_copies(image_id)
 
-    assert f'image={image_id} store=dcn0 state=present' in agent.log
+    waiting.until(
+        'the agent tells of it',
+        lambda: f'image={image_id} store=dcn0 state=present' in agent.log,
+    )
 
 
 def test_an_image_made_active_by_its_location_reaches_every_site(cloud, agent):

@@ -181,7 +181,10 @@ def test_the_links_of_a_lost_agent_move_and_its_copies_are_resumed(
     fleet.change(FAST)
     later = cloud.upload()
     cloud.wait_for_copies(later)
-    (copied,) = whole(fleet.lines(later, SITE))
+    (copied,) = waiting.until(
+        f'somebody logs the copy of {later}',
+        lambda: whole(fleet.lines(later, SITE)),
+    )
     assert copied.agent == scene.victim
     for site in cloud.edges:
         assert len(whole(fleet.lines(image_id, site))) == 1, fleet.lines(

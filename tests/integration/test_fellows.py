@@ -192,5 +192,8 @@ def test_an_agent_that_died_is_named_and_its_link_moves(cloud, pair):
     assert took_s < 30
     # The lease, a beat of the other's, and what a copy takes.
     cloud.wait_for_copies(image_id, deadline_s=120.0)
-    assert f'store={pair.site} state=present' in pair.other.log
+    waiting.until(
+        'the other tells of it',
+        lambda: f'store={pair.site} state=present' in pair.other.log,
+    )
     assert run(pair.other, 'status').stderr == ''
