@@ -32,6 +32,9 @@ Where the package bash-completion is, its directory of completions takes it:
       >/usr/share/bash-completion/completions/dcn-distributor
 Elsewhere, in .bashrc:
   . <(dcn-distributor complete)
+In .zshrc, after compinit:
+  autoload -Uz bashcompinit && bashcompinit
+  . <(dcn-distributor complete)
 
 exit codes:
   0  written
@@ -44,7 +47,7 @@ _FUNCTION = """\
     local cur prev word command='' words=''
     cur=${{COMP_WORDS[COMP_CWORD]}}
     prev=${{COMP_WORDS[COMP_CWORD-1]}}
-    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    for word in "${{COMP_WORDS[@]:1:$((COMP_CWORD - 1))}}"; do
         case "$command $word" in
         {commands}) command="$command $word" ;;
         esac
@@ -63,7 +66,7 @@ complete -o default -F {function} {program}
 
 
 class Complete(command.Command):  # type: ignore[misc]
-    """Write a function for bash that completes commands and options."""
+    """Write what completes commands and options in bash and zsh."""
 
     _epilog = EPILOG
 

@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""dcn-distributor complete: what bash proposes."""
+"""dcn-distributor complete: what bash proposes, and zsh."""
 
 import subprocess
 import sys
@@ -37,19 +37,30 @@ def script():
     ).stdout
 
 
+# What zsh itself does before it calls a function made for bash; without the
+# set-up of its own completion, which takes a second.
+_BASHCOMPINIT = """
+compdef() { :; }
+autoload -Uz bashcompinit
+bashcompinit
+emulate sh
+setopt kshglob noshglob braceexpand ksharrays
+"""
+
+
+def proposals(shell, script, words):
+    return subprocess.run(
+        [*shell, '-c', script + _ASK, shell[0], 'dcn-distributor', *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
 @pytest.fixture
 def propose(script):
     """Return what bash proposes for the last word."""
-
-    def run(*words):
-        return subprocess.run(
-            ['bash', '-c', script + _ASK, 'bash', 'dcn-distributor', *words],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-
-    return run
+    return lambda *words: proposals(['bash'], script, words)
 
 
 def test_the_first_word_is_a_command(propose):
@@ -97,6 +108,25 @@ def test_files_are_left_to_the_shell(propose):
     assert propose('--config-file', '') == []
     assert propose('validate', '--sites', '') == []
     assert propose('explain', '') == []
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('sta',),
+        ('status', '--'),
+        ('status', '--format', ''),
+        ('bootstrap', 'keys', ''),
+        ('--config-file', ''),
+    ],
+    ids=' '.join,
+)
+def test_zsh_proposes_the_same(script, propose, words):
+    told = proposals(['zsh', '-f'], _BASHCOMPINIT + script, words)
+
+    # Those that begin otherwise zsh leaves out itself.
+    fitting = {word for word in told if word.startswith(words[-1])}
+    assert fitting == set(propose(*words))
 
 
 def test_the_function_is_registered(script):
