@@ -91,9 +91,7 @@ def build_agent(
     )
     return Built(
         agents.Agent(parts, settings.limits.backoff, supervision),
-        answering.Answers(
-            parts, settings.host, time.time, counts.as_dict, tell
-        ),
+        answering.Answers(parts, settings.host, counts.as_dict, tell),
         parts,
     )
 

@@ -44,7 +44,6 @@ class Answers:
     """See the module.
 
     :param host: the agent's name
-    :param clock: seconds since the epoch
     :param count_events: gives how many events came in, by what became of
         them
     :param tell: has the other agents told what operators said
@@ -54,13 +53,11 @@ class Answers:
         self,
         parts: all_parts.Parts,
         host: str,
-        clock: Callable[[], float],
         count_events: Callable[[], Mapping[str, int]],
         tell: Callable[[], None],
     ) -> None:
         self._parts = parts
         self._host = host
-        self._clock = clock
         self._tell = tell
         self._count_events = count_events
 
@@ -92,7 +89,7 @@ class Answers:
                 'orders': _own_by_image(self._orders(), is_own),
                 'events': dict(self._count_events()),
                 'looks': self._parts.workers.looks,
-                'links': shares.links(self._parts, self._clock()),
+                'links': shares.links(self._parts),
                 'pauses': shares.words(self._parts),
             }
         )

@@ -17,7 +17,6 @@ from typing import Any
 from dcn_distributor.core import images
 from dcn_distributor.core import links as all_links
 from dcn_distributor.core import pauses
-from dcn_distributor.core import windows
 from dcn_distributor.service import parts as all_parts
 
 
@@ -55,19 +54,11 @@ def roster(parts: all_parts.Parts) -> dict[str, Any]:
     }
 
 
-def links(parts: all_parts.Parts, now: float) -> dict[str, dict[str, Any]]:
-    """Tell of the links that are this agent's, by name."""
+def links(parts: all_parts.Parts) -> dict[str, dict[str, Any]]:
+    """Tell what copies wait for on the links that are this agent's."""
     return {
-        link.name: {
-            'crossing': crossing,
-            'transfers': link.transfers,
-            'rate_bytes_s': link.rate_bytes_s,
-            'window': None
-            if windows.is_open(link.windows, now)
-            else windows.describe_opening(link.windows, now),
-            'waits': parts.ledger.link_waits(link.name),
-        }
-        for link, crossing in own_links(parts)
+        link.name: {'waits': parts.ledger.link_waits(link.name)}
+        for link, _ in own_links(parts)
     }
 
 

@@ -141,7 +141,7 @@ class Agency:
             ),
             world.streams if has_streams else None,
         )
-        return answers.Answers(made, HOST, world.clock, dict, lambda: None)
+        return answers.Answers(made, HOST, dict, lambda: None)
 
     def _open_world(self, application: cli.Cli) -> app.World:
         world = self.world

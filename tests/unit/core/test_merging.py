@@ -52,7 +52,8 @@ remembered = st.fixed_dictionaries(
         'events': st.dictionaries(store, st.integers(0, 9)),
         'looks': st.integers(0, 9),
         'links': st.dictionaries(
-            store, st.fixed_dictionaries({'crossing': st.integers(0, 4)})
+            store,
+            st.fixed_dictionaries({'waits': st.just({'rbd-stream': 'x'})}),
         ),
         'pauses': st.lists(word.map(pauses.plain)),
     }

@@ -11,8 +11,6 @@
 # under the License.
 """Among several agents each tells, and takes orders, of its own links only."""
 
-import datetime
-
 import pytest
 
 from dcn_distributor.core import choosing
@@ -21,7 +19,6 @@ from dcn_distributor.core import links
 from dcn_distributor.core import matching
 from dcn_distributor.core import pauses as core_pauses
 from dcn_distributor.core import transitions
-from dcn_distributor.core import windows
 from dcn_distributor.service import answers
 from dcn_distributor.service import pauses
 from tests.unit.service import world as worlds
@@ -76,9 +73,7 @@ class Agent:
             directory / pauses.FILE, world.clock, lambda: None
         )
         made = world.parts(self.book, world.streams)
-        self.answers = answers.Answers(
-            made, 'ctl-0', world.clock, dict, self._tell
-        )
+        self.answers = answers.Answers(made, 'ctl-0', dict, self._tell)
 
     def _tell(self):
         self.told += 1
@@ -120,15 +115,7 @@ def test_only_own_links_are_told_of(agent):
     told = agent.answers.remembered()
 
     assert agent.world.asked(image_id) == [{'dcn0'}]
-    assert told['links'] == {
-        'north': {
-            'crossing': 1,
-            'transfers': 3,
-            'rate_bytes_s': 1e6,
-            'window': None,
-            'waits': {},
-        }
-    }
+    assert told['links'] == {'north': {'waits': {}}}
 
 
 def test_a_word_to_go_on_is_told_to_overrule_older_ones(agent):
@@ -148,25 +135,6 @@ def test_what_no_copy_gets_past_on_a_link_is_told(agent):
     told = agent.answers.remembered()['links']['north']['waits']
 
     assert 'at its rate the last import would take' in told['copy-image']
-
-
-def test_a_closed_window_is_told(agent):
-    later = (agent.world.clock() + 7200) % 86400
-    begin = datetime.time(int(later // 3600))
-    window = windows.Window(
-        days=frozenset(range(7)),
-        begin=begin,
-        end=datetime.time((begin.hour + 1) % 24),
-        zone=datetime.timezone.utc,
-    )
-    north = links.Link('north', windows=(window,))
-    world = agent.world
-    world.sites = worlds.World(site_links={'dcn0': north, 'dcn1': SOUTH}).sites
-    world.rule_book.reload()
-
-    told = agent.answers.remembered()['links']['north']['window']
-
-    assert told == f'window opens {begin:%H:%M} UTC'
 
 
 def test_what_failed_at_another_agents_site_is_its_to_tell(agent):
