@@ -276,6 +276,13 @@ class Ceph(service.Service):
             # A sparse file: it takes from the disk what was written.
             'bluestore_block_size': OSD_BYTES,
             'bluestore_fsck_on_mkfs': 'false',
+            # Small writes go to their place at once. Those that BlueStore
+            # puts off, as it does on what the kernel calls a rotating disk,
+            # may come to lie over an object that has the place by then, of
+            # an OSD that was killed (https://github.com/ceph/ceph/pull/60753).
+            # There is no other copy: who reads it then waits for ever.
+            'bluestore_prefer_deferred_size_hdd': 0,
+            'bluestore_prefer_deferred_size_ssd': 0,
             # A lease of reads, in units of 20 s, that outlives the lab: a
             # group of one OSD whose lease ran out, because it was frozen or
             # had to wait for a processor, never finds it renewed, and its
