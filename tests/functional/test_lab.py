@@ -21,12 +21,15 @@ import socket
 import subprocess
 
 import pytest
+import rados
 
+from lab import admin_socket
 from lab import deployment
 from lab import errors
 from lab import http
 from lab import ports
 from lab import processes
+from lab import rados_options
 from lab import state as lab_state
 from tests import lab_views
 
@@ -239,6 +242,33 @@ def test_env_is_for_a_shell(lab: deployment.Lab) -> None:
     assert password == lab.state.passwords['admin']
     assert agent == str(lab.agent_conf)
     assert shlex.split(lab.exports())
+
+
+def test_a_cluster_puts_no_small_write_off(lab: deployment.Lab) -> None:
+    """After a kill they may come to lie over other objects."""
+    with (
+        rados.Rados(
+            conffile=lab.ceph_conf('edge'),
+            conf=rados_options.time_limits(30.0),
+        ) as cluster,
+        cluster.open_ioctx('images') as pool,
+    ):
+        before = put_off(lab)
+        for number in range(100):
+            pool.write_full(f'small-{number}', b'small')
+
+        # A few are the OSD's own.
+        assert put_off(lab) - before < 50
+
+        for number in range(100):
+            pool.remove_object(f'small-{number}')
+
+
+def put_off(lab: deployment.Lab) -> int:
+    """How many writes the OSD has put off since it runs."""
+    socket_path = lab.cluster('edge').run_directory / 'edge-osd.0.asok'
+    counters = admin_socket.ask(socket_path, 'perf dump')['bluestore']
+    return int(counters['bluestore_write_deferred'])
 
 
 def test_a_taken_port_is_named_and_nothing_starts(
