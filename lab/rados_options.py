@@ -12,7 +12,7 @@
 """Options of librados."""
 
 
-def time_limits(seconds: float) -> dict[str, str]:
+def time_limits(seconds: int) -> dict[str, str]:
     """Make every call end: by itself, librados waits for ever.
 
     For a client of a server that may be frozen, or may have died.

@@ -45,7 +45,7 @@ TIMEOUT_S = 10.0
 UNREACHABLE_S = 1.0
 _INDEX = f'{connections.NAMESPACE}/{claim_index.NAME}'
 DEADLINE_S = 90.0
-_LIMIT_S = 60.0
+_LIMIT_S = 60
 
 Opened = TypeVar('Opened', bound=storage.Readable | storage.Copy)
 

@@ -249,7 +249,7 @@ def test_a_cluster_puts_no_small_write_off(lab: deployment.Lab) -> None:
     with (
         rados.Rados(
             conffile=lab.ceph_conf('edge'),
-            conf=rados_options.time_limits(30.0),
+            conf=rados_options.time_limits(30),
         ) as cluster,
         cluster.open_ioctx('images') as pool,
     ):
