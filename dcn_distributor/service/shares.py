@@ -26,13 +26,10 @@ def owned(parts: all_parts.Parts) -> Callable[[images.StoreId], bool]:
     return lambda store: store not in others
 
 
-def own_links(
-    parts: all_parts.Parts,
-) -> list[tuple[all_links.Link, int]]:
-    """Give the links that are this agent's, and how many copies cross each."""
-    crossing = parts.ledger.crossing()
+def own_links(parts: all_parts.Parts) -> list[all_links.Link]:
+    """Give the links that are this agent's."""
     return [
-        (link, crossing.get(link.name, 0))
+        link
         for link in {site.link for site in parts.rule_book.rules.sites}
         if parts.gatekeeper.is_ours(link.name)
     ]
@@ -58,7 +55,7 @@ def links(parts: all_parts.Parts) -> dict[str, dict[str, Any]]:
     """Tell what copies wait for on the links that are this agent's."""
     return {
         link.name: {'waits': parts.ledger.link_waits(link.name)}
-        for link, _ in own_links(parts)
+        for link in own_links(parts)
     }
 
 

@@ -93,9 +93,12 @@ def report(parts: all_parts.Parts) -> Mapping[str, Section]:
 def _links(
     parts: all_parts.Parts,
 ) -> Mapping[str, observing.LinkUse]:
+    crossing = parts.ledger.crossing()
     return {
-        link.name: observing.LinkUse(crossing, link.rate_bytes_s)
-        for link, crossing in shares.own_links(parts)
+        link.name: observing.LinkUse(
+            crossing.get(link.name, 0), link.rate_bytes_s
+        )
+        for link in shares.own_links(parts)
     }
 
 
