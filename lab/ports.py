@@ -9,22 +9,32 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Choosing ports on the loopback interface, and naming who holds one."""
+"""Choosing ports on the loopback interface, and naming who holds one.
+
+A port is a lab's for as long as the lab's directory exists, whether or not
+something listens there: what is stopped must find its port free again. So that
+labs beside each other know, each port is claimed by a symbolic link to the
+directory, in one directory for all labs of a user.
+"""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 import random
 import socket
 
 from lab import errors
+from lab import files
 
 # Below the range the kernel takes for outgoing connections (32768 and up):
 # a service that is stopped for a while must find its port free again.
 LOWEST = 12000
 HIGHEST = 32000
 LOOPBACK = '127.0.0.1'
+CLAIMS = Path(f'/tmp/dcn-lab-ports-{os.getuid()}')
 _LISTEN = '0A'
 
 
@@ -41,22 +51,39 @@ def is_free(port: int) -> bool:
         return True
 
 
-def choose(count: int, taken: Iterable[int]) -> int:
-    """Find `count` neighbouring free ports; give the first.
+def choose(count: int, owner: Path, taken: Iterable[int] = ()) -> int:
+    """Claim `count` neighbouring free ports; give the first.
 
-    At random, so that two labs that choose at the same moment do not get
-    the same ones.
+    :param owner: the directory of the lab; when it is gone, so is the claim
+    :param taken: ports that are not to be chosen, claimed or not
     """
-    used = set(taken)
-    for _ in range(1000):
-        first = random.randrange(LOWEST, HIGHEST - count)
-        block = range(first, first + count)
-        if used.isdisjoint(block) and all(is_free(port) for port in block):
-            return first
+    with _claims() as claims:
+        used = {*taken, *(int(claim.name) for claim in claims.glob('[0-9]*'))}
+        # At random: other programs look for free ports, too.
+        for _ in range(1000):
+            first = random.randrange(LOWEST, HIGHEST - count + 1)
+            block = range(first, first + count)
+            if used.isdisjoint(block) and all(map(is_free, block)):
+                for port in block:
+                    (claims / str(port)).symlink_to(owner)
+                return first
     raise errors.LabError(
         f'no {count} free ports in a row on {LOOPBACK} between {LOWEST} and '
-        f'{HIGHEST}: end some of the programs that listen there'
+        f'{HIGHEST}: end some of the programs that listen there, or take '
+        'labs away (tools/lab down --purge)'
     )
+
+
+@contextlib.contextmanager
+def _claims() -> Iterator[Path]:
+    """Give the directory of claims, for us alone and with those that hold."""
+    files.private_directory(CLAIMS)
+    with (CLAIMS / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for claim in CLAIMS.glob('[0-9]*'):
+            if not claim.exists():
+                claim.unlink()
+        yield CLAIMS
 
 
 def holder(port: int) -> str:

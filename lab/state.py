@@ -106,10 +106,12 @@ class State:
     def port(self, name: str, count: int = 1) -> int:
         """Give the port of that name, or the first of `count`."""
         if name not in self.ports:
-            self.ports[name] = ports.choose(count, self._taken())
+            taken = self._taken()
+            self.ports[name] = ports.choose(count, self.directory, taken)
         return self.ports[name]
 
     def _taken(self) -> set[int]:
+        """Give what is ours, should our claims have been swept from /tmp."""
         reach = range(-BLOCK, BLOCK)
         return {p + offset for p in self.ports.values() for offset in reach}
 

@@ -264,10 +264,10 @@ class EtcdWorld(RealWorld):
     """By an etcd of our own, on free ports."""
 
     def __init__(self) -> None:
-        first = loopback.choose(2, ())
+        self._directory = tempfile.mkdtemp(prefix='dcn-etcd-')
+        first = loopback.choose(2, Path(self._directory))
         super().__init__(f'etcd3+http://127.0.0.1:{first}')
         self._urls = [f'http://127.0.0.1:{first + n}' for n in (0, 1)]
-        self._directory = tempfile.mkdtemp(prefix='dcn-etcd-')
         self._etcd = self._run()
 
     def freeze(self) -> None:

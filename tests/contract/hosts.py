@@ -33,7 +33,7 @@ class ApiHost(extra_glances.ExtraGlance):
         number: int,
         settings: fake_glance.Settings,
     ) -> None:
-        port = ports.choose(1, ())
+        port = ports.choose(1, lab.directory)
         super().__init__(lab, f'glance-host-{number}', port)
         self._settings = settings
 

@@ -150,9 +150,9 @@ class Bootstrap(Commands):
         ]
 
 
-def free_ports(sites: tuple[str, ...]) -> dict[str, int]:
+def free_ports(lab: deployment.Lab, sites: tuple[str, ...]) -> dict[str, int]:
     """Choose a port for each site."""
-    first = ports.choose(len(sites), ())
+    first = ports.choose(len(sites), lab.directory)
     return {site: first + number for number, site in enumerate(sites)}
 
 

@@ -25,7 +25,7 @@ from tests.integration import bootstrapped
 def at(running_lab: deployment.Lab) -> dict[str, int]:
     """Where each site's Glance listens."""
     running_lab.up()
-    return bootstrapped.free_ports(running_lab.sites)
+    return bootstrapped.free_ports(running_lab, running_lab.sites)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_image_is_read_from_the_cache_while_central_is_away(
     running_lab: deployment.Lab, tmp_path: Path
 ) -> None:
     running_lab.up()
-    at = bootstrapped.free_ports(('central', 'dcn0'))
+    at = bootstrapped.free_ports(running_lab, ('central', 'dcn0'))
     document = _document(at, tmp_path / 'data')
     made = bootstrapped.Bootstrap(running_lab, tmp_path, document)
     made.run('keys', '--apply')
