@@ -75,6 +75,9 @@ class Keystone(service.Service):
             'fernet_tokens': {'key_repository': data / 'fernet-keys'},
             'fernet_receipts': {'key_repository': data / 'fernet-keys'},
             'credential': {'key_repository': data / 'credential-keys'},
+            # There is one worker, so its memory is right. Every request to
+            # Glance has a token checked, by some ten queries otherwise.
+            'cache': {'enabled': 'true', 'backend': 'dogpile.cache.memory'},
             # The cost of a real password hash is 0.3 s of CPU for each
             # token, and these passwords have 128 random bits.
             'identity': {

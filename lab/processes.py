@@ -96,8 +96,8 @@ def marked(prefix: str) -> list[Process]:
     found = []
     for entry in os.scandir('/proc'):
         if entry.name.isdigit():
-            process = _read(int(entry.name))
-            if process is not None and process.mark.startswith(prefix):
+            process = _read(int(entry.name), prefix)
+            if process is not None:
                 found.append(process)
     return found
 
@@ -204,46 +204,70 @@ def _send_quietly(process: Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         descriptor = os.pidfd_open(process.pid)
         try:
-            now = _read(process.pid)
+            now = _read(process.pid, process.mark)
             if now is not None and now.started == process.started:
                 signal.pidfd_send_signal(descriptor, number)
         finally:
             os.close(descriptor)
 
 
-def _read(pid: int) -> Process | None:
-    """Read one process; None if it is gone, a zombie or not ours."""
+def _read(pid: int, prefix: str) -> Process | None:
+    """Read one process; None if it is gone, a zombie or marked otherwise.
+
+    A lab does hardly anything more often: the many that are not asked for
+    are known by one file each.
+    """
     try:
-        stat = Path(f'/proc/{pid}/stat').read_text()
-        # The command name may hold spaces and parentheses: count from its
-        # end.
-        fields = stat.rpartition(')')[2].split()
-        if fields[0] in 'ZX' or int(fields[6]) & _KERNEL_THREAD:
+        mark = _mark(_environment(pid))
+        if mark is None or not mark.startswith(prefix):
             return None
-        environment = _environment(pid)
+        fields = _stat(pid)
     except OSError:
         return None
-    start = f'{MARK}='.encode()
-    marks = [e for e in environment.split(b'\0') if e.startswith(start)]
-    if not marks:
+    if fields[0] in 'ZX':
         return None
     return Process(
         pid=pid,
         session=int(fields[3]),
         started=int(fields[19]),
         state='T' if fields[0] in 'Tt' else fields[0],
-        mark=marks[0].removeprefix(start).decode(errors='replace'),
+        mark=mark,
     )
+
+
+def _mark(environment: bytes) -> str | None:
+    start = f'{MARK}='.encode()
+    if start not in environment:
+        return None
+    marks = [e for e in environment.split(b'\0') if e.startswith(start)]
+    return marks[0].removeprefix(start).decode(errors='replace')
 
 
 def _environment(pid: int) -> bytes:
     """Read the environment; while a process calls exec it looks empty."""
     for _ in range(20):
-        found = Path(f'/proc/{pid}/environ').read_bytes()
-        if found:
+        found = _contents(f'/proc/{pid}/environ')
+        if found or _has_none(_stat(pid)):
             return found
         time.sleep(0.001)
     return b''
+
+
+def _has_none(stat: list[str]) -> bool:
+    """Tell whether it is a zombie or a thread of the kernel."""
+    return stat[0] in 'ZX' or bool(int(stat[6]) & _KERNEL_THREAD)
+
+
+def _stat(pid: int) -> list[str]:
+    """Give the fields of /proc/PID/stat after the command's name."""
+    # It may hold spaces and parentheses: count from its end.
+    text = _contents(f'/proc/{pid}/stat').decode(errors='replace')
+    return text.rpartition(')')[2].split()
+
+
+def _contents(path: str) -> bytes:
+    with open(path, 'rb', buffering=0) as file:
+        return file.readall()
 
 
 def _appending(log: Path) -> BinaryIO:

@@ -181,8 +181,9 @@ class Service(abc.ABC):
         )
 
         def looked_at() -> str | None:
+            seen = {process.mark for process in self.alive()}
             for daemon in daemons:
-                if processes.marked(daemon.mark):
+                if daemon.mark in seen:
                     seen_s[daemon.mark] = time.monotonic()
                 elif time.monotonic() - seen_s[daemon.mark] < _UNSEEN_S:
                     return f'{daemon.name} is being loaded'

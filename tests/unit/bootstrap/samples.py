@@ -13,6 +13,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def sample(topology: str) -> Path:
     return TOP / 'etc' / 'dcn_distributor' / name
 
 
+@functools.cache
 def load(topology: str) -> stacks.Cloud:
     """Read a sample."""
     return clouds.load(str(sample(topology)))

@@ -55,6 +55,8 @@ LIMITS = planner.Limits(
 )
 
 
+# How often the agent watches out while nothing runs and nothing is due.
+WATCH_S = 10.0
 EVERY_IMAGE = matching.Block(())
 
 
@@ -236,8 +238,15 @@ class World:
                 for one in self.glance.running:
                     self.glance.step(one.image_id)
                 self.streams.step()
-            self.clock.advance(1.0)
+            self.clock.advance(self._pause_s(end))
         self._let_agent_work()
+
+    def _pause_s(self, end: float) -> float:
+        """How long nothing but the agent's own watch would happen."""
+        if self._working() or self.streams.unlocked:
+            return 1.0
+        next_s = min((end, *self._due.values()))
+        return max(1.0, min(WATCH_S, next_s - self.clock.now))
 
     def stores(self, image_id: images.ImageId) -> set[str]:
         """The edge stores that hold an image."""
@@ -265,6 +274,9 @@ class World:
         self.pauses = self.pauses.merged([word])
         self.gatekeeper.note_change()
 
+    def _working(self) -> list[object]:
+        return [one for one in self.glance.running if not one.is_crashed]
+
     def _look_at_running(self) -> None:
         for image_id in self.ledger.under_way():
             self.hint(image_id)
@@ -287,8 +299,7 @@ class World:
                 self._due[image_id] = min(
                     due_s, self._due.get(image_id, due_s)
                 )
-        working = [one for one in self.glance.running if not one.is_crashed]
-        self.most_at_once = max(self.most_at_once, len(working))
+        self.most_at_once = max(self.most_at_once, len(self._working()))
         streaming = len(self.streams.running)
         self.most_streams = max(self.most_streams, streaming)
         self.most_unlocked_streams = max(

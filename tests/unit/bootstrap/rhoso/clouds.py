@@ -17,12 +17,12 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from oslo_config import cfg
-import yaml
 
 from dcn_distributor.bootstrap import rhoso
 from dcn_distributor.core import images
 from dcn_distributor.core import sites
 from dcn_distributor.core import stacks
+from tests import plain_yaml
 from tests.unit.bootstrap import samples
 
 Documents = Mapping[str, dict]
@@ -40,7 +40,7 @@ def render(cloud: stacks.Cloud) -> Documents:
     """
     files = rhoso.render(cloud, samples.ring_for(cloud))
     assert len({file.path for file in files}) == len(files)
-    return {file.path: yaml.safe_load(file.text) for file in files}
+    return {file.path: plain_yaml.load(file.text) for file in files}
 
 
 def of_kind(documents: Documents, kind: str) -> dict[str, dict]:

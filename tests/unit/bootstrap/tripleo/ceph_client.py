@@ -22,8 +22,8 @@ from typing import Any
 
 import jinja2
 from jinja2 import nativetypes
-import yaml
 
+from tests import plain_yaml
 from tests.unit.bootstrap.tripleo import sources
 
 _ROLE = f'{sources.ANSIBLE}/roles/tripleo_ceph_client'
@@ -60,7 +60,7 @@ def template(role: Path, name: str, variables: dict[str, Any]) -> str:
 
 def _tasks(role: Path, name: str) -> list[dict[str, Any]]:
     found = []
-    for task in yaml.safe_load((role / 'tasks' / name).read_text()):
+    for task in plain_yaml.load((role / 'tasks' / name).read_text()):
         found += task.get('block', [task])
     return found
 

@@ -14,13 +14,12 @@
 import dataclasses
 from typing import Any
 
-import yaml
-
 from dcn_distributor.bootstrap import tripleo
 from dcn_distributor.core import cephx
 from dcn_distributor.core import renderings
 from dcn_distributor.core import rings
 from dcn_distributor.core import stacks
+from tests import plain_yaml
 from tests.unit.bootstrap import samples
 
 RELEASES = ('ussuri', 'xena')
@@ -36,7 +35,7 @@ class Rendered:
 
     def parameters(self, path: str) -> dict[str, Any]:
         """The parameters that an environment file gives."""
-        document = yaml.safe_load(self.files[path].text)
+        document = plain_yaml.load(self.files[path].text)
         return document['parameter_defaults']
 
     def environments(self) -> dict[str, dict[str, Any]]:
@@ -44,7 +43,7 @@ class Rendered:
         found = {}
         for path, file in self.files.items():
             if path.endswith('.yaml'):
-                document = yaml.safe_load(file.text)
+                document = plain_yaml.load(file.text)
                 if 'parameter_defaults' in document:
                     found[path] = document
         return found

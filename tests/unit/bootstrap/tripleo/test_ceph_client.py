@@ -29,6 +29,7 @@ import pytest
 import yaml
 
 from dcn_distributor.core import cephx
+from tests import plain_yaml
 from tests.unit.bootstrap import samples
 from tests.unit.bootstrap.tripleo import ceph_client
 from tests.unit.bootstrap.tripleo import rendered
@@ -81,7 +82,7 @@ def test_clients_get_a_keyring_with_the_issued_key(topology, path):
 def test_keys_of_a_new_cluster_are_those_of_the_later_files():
     """What `overcloud ceph deploy` makes is what hosts get later on."""
     found = rendered.render(samples.load('multi-ceph'), 'xena')
-    variables = yaml.safe_load(found.files['dcn0/cephadm/vars.yaml'].text)
+    variables = plain_yaml.load(found.files['dcn0/cephadm/vars.yaml'].text)
     later = found.parameters('dcn0/dcn_ceph_keys.yaml')
 
     assert variables['tripleo_cephadm_keys'] == later['CephExtraKeys']
@@ -95,7 +96,7 @@ def test_keys_of_a_new_cluster_are_those_of_the_later_files():
 
 def _client_vars(found: rendered.Rendered, stack: str) -> str:
     """Give what tripleo_cephadm leaves of a cluster for its clients."""
-    document = yaml.safe_load(found.files[f'{stack}/cephadm/vars.yaml'].text)
+    document = plain_yaml.load(found.files[f'{stack}/cephadm/vars.yaml'].text)
     site = (
         found.cloud.central
         if stack == 'control-plane'
@@ -191,7 +192,7 @@ def test_nodes_are_what_the_provisioning_takes(topology):
     paths = [path for path in found.files if path.endswith('/nodes.yaml')]
     assert paths
     for path in paths:
-        nodes = yaml.safe_load(found.files[path].text)
+        nodes = plain_yaml.load(found.files[path].text)
         jsonschema.validate(nodes, _nodes_schema())
         for role in nodes:
             assert len(role['instances']) == role['count']

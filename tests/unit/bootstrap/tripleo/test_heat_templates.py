@@ -20,9 +20,9 @@ import sys
 from typing import Any
 
 import pytest
-import yaml
 
 from dcn_distributor.bootstrap.tripleo import order
+from tests import plain_yaml
 from tests.unit.bootstrap import samples
 from tests.unit.bootstrap.tripleo import rendered
 from tests.unit.bootstrap.tripleo import sources
@@ -77,6 +77,12 @@ def processed(tmp_path_factory):
 
 
 @cache
+def _parameters(block: str) -> dict[str, Declaration]:
+    """Read declarations; most files are the same whatever the roles."""
+    return plain_yaml.load(block)
+
+
+@cache
 def _declarations(top: Path) -> dict[str, list[Declaration]]:
     """All declarations of all parameters, each at most once."""
     found: dict[str, list[Declaration]] = {}
@@ -87,7 +93,7 @@ def _declarations(top: Path) -> dict[str, list[Declaration]]:
             block = _PARAMETERS.search(text)
             if block is None or 'heat_template_version' not in text:
                 continue
-            for name, declared in yaml.safe_load(block[1]).items():
+            for name, declared in _parameters(block[1]).items():
                 if declared not in found.setdefault(name, []):
                     found[name].append(declared)
     return found
@@ -189,7 +195,7 @@ def test_files_of_the_templates_that_are_named_are_there(
         top = _templates(processed, found, release, step)
         named = [w for w in step.argv if w.startswith(prefix)]
         for path in step.files:
-            document = yaml.safe_load(found.files[path].text)
+            document = plain_yaml.load(found.files[path].text)
             named += document.get('resource_registry', {}).values()
         assert named or topology == 'glance-cache'
         for path in named:
@@ -213,7 +219,7 @@ def test_ours_prevails_over_what_the_templates_set(
                 merged |= found.parameters(word)
             elif word.startswith(prefix):
                 text = (top / word.removeprefix(prefix)).read_text()
-                merged |= yaml.safe_load(text).get('parameter_defaults') or {}
+                merged |= plain_yaml.load(text).get('parameter_defaults') or {}
         site = found.cloud.site(step.site)
         assert merged['GlanceBackend'] == site.glance.backend.value
         assert merged['GlanceEnabledImportMethods'] == ','.join(

@@ -14,9 +14,9 @@
 import dataclasses
 
 import pytest
-import yaml
 
 from dcn_distributor.core import stacks
+from tests import plain_yaml
 from tests.unit.bootstrap import samples
 from tests.unit.bootstrap.tripleo import rendered
 
@@ -61,7 +61,7 @@ def test_site_has_a_zone_and_a_cluster_of_its_name(multi_ceph):
 
 
 def test_zone_is_made_by_the_service_of_the_templates(multi_ceph):
-    document = yaml.safe_load(multi_ceph.files['dcn0/nova-az.yaml'].text)
+    document = plain_yaml.load(multi_ceph.files['dcn0/nova-az.yaml'].text)
 
     assert document == {
         'resource_registry': {
@@ -83,7 +83,7 @@ def test_machines_that_come_ready_are_not_scheduled():
 
 
 def test_nodes_with_names_are_taken_by_them(multi_ceph):
-    nodes = yaml.safe_load(multi_ceph.files['dcn0/nodes.yaml'].text)
+    nodes = plain_yaml.load(multi_ceph.files['dcn0/nodes.yaml'].text)
 
     assert nodes == [
         {
@@ -108,7 +108,7 @@ def test_nodes_without_names_are_taken_by_their_tags():
 
     found = rendered.render(cloud)
 
-    (nodes,) = yaml.safe_load(found.files['dcn7/nodes.yaml'].text)
+    (nodes,) = plain_yaml.load(found.files['dcn7/nodes.yaml'].text)
     assert nodes['instances'] == [
         {'capabilities': {'node': '7-hci-0'}},
         {'capabilities': {'node': '7-hci-1'}},
