@@ -53,11 +53,15 @@ class Imports:
         self._rule_book = rule_book
         self._books = books
         self._note_obstacle = note_obstacle
+        # What was asked for when Glance did not say whether it has begun;
+        # only until the next look, which sees that.
+        self._asked: dict[images.ImageId, tuple[images.StoreId, ...]] = {}
 
     def follow(
         self, sight: booking.Sight, history: histories.History
     ) -> histories.History:
         """Book what became of the import under way, if there is one."""
+        self._asked.pop(sight.image.id, None)
         request = history.request
         if request is not None and request.engine != histories.COPY_IMAGE:
             return history
@@ -97,10 +101,14 @@ class Imports:
         except (exceptions.NotCopyable, exceptions.AccessDenied) as exc:
             stores = [s for s, r in routes.items() if r.engine == plan.engine]
             return self._refused(image, stores, history, str(exc))
+        except exceptions.ImageNotFound:
+            self._asked[image.id] = plan.stores
+            raise
         except exceptions.TemporaryError as exc:
             # The image could be read a moment ago: no outage, but a quota,
             # or an API host that fails at this very request. If the import
             # has begun all the same, the next look finds it.
+            self._asked[image.id] = plan.stores
             return self._put_off(image, plan.stores, history, str(exc))
         self._books.begun(image, plan, routes)
         return booking.Outcome(plan.look_again_s)
@@ -111,14 +119,17 @@ class Imports:
         Glance writes the store at hand to its end, fails to list the copy,
         and removes it from nowhere (seen with 25.1 and 33).
         """
+        stores = self._asked.pop(image_id, ())
         request = self._books.ledger.history(image_id).request
         if request is not None and request.engine == histories.COPY_IMAGE:
+            stores = request.stores
+        if stores:
             LOG.warning(
                 'image=%s was deleted while Glance copied it to %s: Glance '
                 'may leave what it was writing. Look for that with: '
                 'dcn-distributor clean %s',
                 image_id,
-                ', '.join(sorted(request.stores)),
+                ', '.join(sorted(stores)),
                 image_id,
             )
 

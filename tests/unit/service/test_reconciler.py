@@ -493,6 +493,41 @@ def test_an_image_deleted_while_it_is_copied_is_forgotten(caplog):
     assert f'dcn-distributor clean {image_id}' in caplog.text
 
 
+@pytest.mark.parametrize(
+    'error', [exceptions.GlanceUnavailable, exceptions.ImageNotFound]
+)
+def test_an_image_deleted_before_glance_said_yes_is_told_of(caplog, error):
+    world = worlds.World()
+    grant = world.glance.copy_to_stores
+
+    def fail_and_lose_it(image_id, stores):
+        grant(image_id, stores)
+        world.glance.delete(image_id)
+        raise error('it did not say')
+
+    world.glance.copy_to_stores = fail_and_lose_it
+    image_id = world.add()
+
+    world.run(60)
+
+    assert image_id not in world.ledger.remembered()
+    assert f'dcn-distributor clean {image_id}' in caplog.text
+    assert 'dcn0, dcn1' in caplog.text
+
+
+def test_an_image_deleted_after_a_refusal_was_not_being_copied(caplog):
+    world = worlds.World()
+    world.glance.refuse_imports(1, exceptions.GlanceUnavailable('busy'))
+    image_id = world.add()
+    world.run(60)
+    assert world.stores(image_id) == {'dcn0', 'dcn1'}
+    world.glance.delete(image_id)
+
+    world.run(60)
+
+    assert 'dcn-distributor clean' not in caplog.text
+
+
 def test_an_image_deleted_when_it_was_copied_leaves_nothing(caplog):
     world = worlds.World()
     image_id = world.add()
