@@ -604,7 +604,7 @@ def test_a_refusal_is_not_all_that_is_told_where_an_obstacle_passes():
 
 def test_not_all_too_many_streams_wait_for_dead_imports():
     world = world_of(AUTO, BY_STREAM)
-    locked = [world.glance.add(f'image {number}').id for number in range(60)]
+    locked = [world.glance.add(f'image {number}').id for number in range(30)]
     for image_id in locked:
         world.glance.import_by_another(image_id, ['dcn0'])
         world.hint(image_id)
