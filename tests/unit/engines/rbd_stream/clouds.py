@@ -113,9 +113,12 @@ class Cloud:
         )
         self.woken: list[images.ImageId] = []
         self._handles: list[clusters.FakeCluster] = []
+        self._engines: list[engines.RbdStream] = []
 
     def close(self) -> None:
         """End all threads."""
+        for engine in self._engines:
+            engine.stop(within_s=0.0)
         self.when.close()
 
     def add(self, content: bytes) -> images.Image:
@@ -145,6 +148,7 @@ class Cloud:
             engines.Callbacks(self.woken.append, changed),
             removes_orphans=removes_orphans,
         )
+        self._engines.append(engine)
         engine.set_sites(self.all_sites())
         engine.wait_for_checks(10.0)
         return engine
