@@ -41,6 +41,7 @@ from lab import link as lab_link
 from lab import link_devices
 from lab import link_service
 from lab import order
+from lab import ports
 from lab import processes
 from lab import service as lab_service
 from lab import services
@@ -133,6 +134,7 @@ class Lab:
                 shutil.rmtree(known.run_directory, ignore_errors=True)
             if purge:
                 shutil.rmtree(self.directory)
+                ports.give_back()
                 self._state = None
                 self._services = {}
 

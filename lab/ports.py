@@ -74,6 +74,12 @@ def choose(count: int, owner: Path, taken: Iterable[int] = ()) -> int:
     )
 
 
+def give_back() -> None:
+    """End the claims of labs that are gone, before others have their paths."""
+    with _claims():
+        pass
+
+
 @contextlib.contextmanager
 def _claims() -> Iterator[Path]:
     """Give the directory of claims, for us alone and with those that hold."""

@@ -66,6 +66,18 @@ def test_a_port_is_its_labs_until_the_lab_is_gone(
     assert ports.choose(MANY, other) == first == few[0]
 
 
+def test_a_lab_made_anew_where_one_was_does_not_inherit_its_ports(
+    few: range, tmp_path: Path
+) -> None:
+    (lab,) = labs(tmp_path, 1)
+    ports.choose(MANY, lab)
+    lab.rmdir()
+    ports.give_back()
+    lab.mkdir()
+
+    assert ports.choose(MANY, lab) == few[0]
+
+
 def test_a_port_in_use_is_not_chosen(few: range, tmp_path: Path) -> None:
     with contextlib.closing(socket.socket()) as program:
         program.bind((ports.LOOPBACK, few[7]))
