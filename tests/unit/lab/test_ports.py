@@ -11,6 +11,7 @@
 # under the License.
 """What is a lab's stays a lab's, whether or not something listens there."""
 
+from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import functools
@@ -26,13 +27,16 @@ MANY = 30
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> range:
+def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[range]:
     """Leave hardly more ports than are asked for, and to these tests alone."""
-    first = ports.choose(MANY, tmp_path)
+    holder = tmp_path / 'holder'
+    holder.mkdir()
+    first = ports.choose(MANY, holder)
     monkeypatch.setattr(ports, 'CLAIMS', tmp_path / 'claims')
     monkeypatch.setattr(ports, 'LOWEST', first)
     monkeypatch.setattr(ports, 'HIGHEST', first + MANY)
-    return range(first, first + MANY)
+    yield range(first, first + MANY)
+    holder.rmdir()
 
 
 def labs(directory: Path, number: int) -> list[Path]:
